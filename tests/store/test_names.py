@@ -36,7 +36,8 @@ def make(count):
             with TempManager.auto_cleanup_file('x') as c, pytest_temp_dirs(1) as (d,):
                 made = TempManager.create_persistent_dir('x')
                 shutil.rmtree(made)
-                sys.stdout.write(f'{a} {b} {c.parent} {d} {made}' + chr(10))
+                line = f'{a} {b} {c.parent} {d} {made}' + chr(10)
+                os.write(1, line.encode())  # text streams are not safe for threads
 
 with temp_working_dir('x') as held:
     print(held, flush=True)
@@ -47,7 +48,6 @@ with temp_working_dir('x') as held:
         assert os.waitpid(child, 0)[1] == 0
     else:
         make(80)
-        sys.stdout.flush()
         os._exit(0)
 """
     done = run([sys.executable, "-c", code], cwd=project)

@@ -1,4 +1,4 @@
-"""Work in clones of which `git status` says nothing."""
+"""Work in clones that `git status` does not show."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_a_filter_takes_out_before_git_compares_is_work(root: Path, there: 
 
 def test_a_large_file_is_work_unless_a_hook_pushes_it(root: Path, there: Path) -> None:
     push(there, model_bin="weights", other_bin="weights")
-    said = "git: 2 files of git-lfs that may not be pushed in work/review/clone"
+    said = "git: 2 possibly unpushed git-lfs files in work/review/clone"
     assert kept(root) == said
     assert swept(root).done == ()
     (there / ".git" / "hooks").mkdir(exist_ok=True)

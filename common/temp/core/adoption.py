@@ -1,4 +1,4 @@
-"""Which flat entries move into a category, and which stay where they are, and why."""
+"""Decides which flat entries move into a category, and why the others stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .retention import judge
 
 
 class Survey(NamedTuple):
-    """What would move in `root`, and what stays at its top level and why."""
+    """The entries of `root` that would move, and those that stay at its top level, with reasons."""
 
     root: str
     moves: tuple[Entry, ...] = ()
@@ -32,10 +32,10 @@ class Moved(NamedTuple):
 def draft_adoption(
     inventory: Inventory, linked: Mapping[str, str], exclude: tuple[str, ...], now: float
 ) -> Survey:
-    """What an adoption would do with what lies at the top level of a root.
+    """What an adoption would do with the entries at the top level of a root.
 
-    Directories `<label>_<epoch>` move, unless something protects them from a clean, or `linked`
-    says which symlink a move of their path would break.
+    Directories named `<label>_<epoch>` move, unless they are protected from a clean. `linked` maps
+    a path to the symlink that moving it would break; such a directory stays too.
     """
     flat = [entry for entry in inventory.entries if "/" not in entry.path]
     moves: list[Entry] = []

@@ -1,4 +1,4 @@
-"""How long an archive keeps what is in it, and how much: which archived entries go for that."""
+"""Limits on the age and the size of an archive, and which archived entries exceed them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .reasons import Reason
 from .units import spell_excess, spell_size
 
 ARCHIVE_EXPIRED: Final = "archive expired"
-"""The rule that removes what was archived for longer than `archive_keep`."""
+"""The rule that removes entries archived for longer than `archive_keep`."""
 
 ARCHIVE_OVER_SIZE: Final = "archive over size"
-"""The rule that removes the oldest archives above `archive_max_size`."""
+"""The rule that removes the oldest archives beyond `archive_max_size`."""
 
 
 class ArchiveLimits(NamedTuple):
-    """For how many seconds an archive keeps an entry, and how many bytes from one root it holds;
-    `None` is no such limit.
+    """How many seconds an archive keeps an entry, and how many bytes it may hold from one root;
+    `None` means no limit.
     """
 
     keep: float | None = None
@@ -27,7 +27,7 @@ class ArchiveLimits(NamedTuple):
 
     @property
     def are_set(self) -> bool:
-        """Whether there is a limit."""
+        """Whether any limit is set."""
         return self.keep is not None or self.max_size is not None
 
 
@@ -37,9 +37,9 @@ NO_LIMITS: Final = ArchiveLimits()
 def archives_over(
     archives: Iterable[Entry], limits: ArchiveLimits, now: float
 ) -> tuple[tuple[Entry, Reason], ...]:
-    """Those of `archives` that are over a limit, the oldest first, each with its reason.
+    """The `archives` that exceed a limit, oldest first, each with its reason.
 
-    Their `changed` is when they were archived. A pinned one stays, and counts.
+    Their `changed` is the time they were archived. A pinned one stays, but counts.
     """
     found = []
     used = 0
@@ -52,7 +52,7 @@ def archives_over(
 
 
 def _why_over(age: float, used: int, limits: ArchiveLimits) -> Reason | None:
-    """Why what was archived so long ago goes; `used` are its bytes and those of all newer ones."""
+    """Why an archive of that `age` goes; `used` is its bytes and those of all newer ones."""
     keep, most = limits
     if keep is not None and (over := spell_excess(age, keep)):
         return Reason(ARCHIVE_EXPIRED, "goes", f"archived for {over}")

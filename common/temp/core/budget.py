@@ -1,4 +1,4 @@
-"""How much scratch there may be, and by how much there is more: numbers compared, nothing else."""
+"""Compares the scratch in use with a budget."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 
 class Budget(NamedTuple):
-    """Limits for all scratch together: bytes of it, bytes free beside it, entries of it, files and
-    directories of it, and for how many seconds an entry may be unchanged.
+    """Limits for all scratch together: its size in bytes, free bytes on the disk, entries, files
+    and directories, and the seconds an entry may be unchanged.
     """
 
     max_size: int | None = None
@@ -20,14 +20,14 @@ class Budget(NamedTuple):
 
     @property
     def has_limit(self) -> bool:
-        """Whether anything is limited at all."""
+        """Whether any limit is set."""
         return any(limit is not None for limit in self)
 
 
 class Usage(NamedTuple):
-    """What there is in one root, or in several: then `free` is the least that is free on any of
-    their filesystems, if known, and `root` the one that lies there. `oldest` is the age of the
-    oldest entry, in seconds.
+    """What one or several roots use. For several, `free` is the least free space on any of their
+    filesystems, if known, and `root` the one on that filesystem. `oldest` is the age of the oldest
+    entry, in seconds.
     """
 
     size: int = 0
@@ -39,7 +39,7 @@ class Usage(NamedTuple):
 
 
 class Excess(NamedTuple):
-    """A limit that is not kept: what there is, and what the limit allows or wants."""
+    """An exceeded limit: what was found, and what the limit allows or asks for."""
 
     limit: Literal["max size", "min free", "max entries", "max files", "max age"]
     found: int
@@ -47,7 +47,7 @@ class Excess(NamedTuple):
 
 
 def together(usages: Iterable[Usage]) -> Usage:
-    """The usage of several roots, of which none lies in another."""
+    """The combined usage of several roots, none of which is inside another."""
     whole = Usage()
     for usage in usages:
         free, root = whole.free, whole.root
@@ -65,7 +65,7 @@ def together(usages: Iterable[Usage]) -> Usage:
 
 
 def excesses(budget: Budget, usage: Usage) -> tuple[Excess, ...]:
-    """The limits of `budget` that `usage` does not keep; what is just at a limit keeps it."""
+    """The limits of `budget` that `usage` exceeds; usage equal to a limit is within it."""
     found: list[Excess] = []
     if budget.max_size is not None and usage.size > budget.max_size:
         found.append(Excess("max size", usage.size, budget.max_size))

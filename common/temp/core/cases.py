@@ -1,4 +1,4 @@
-"""What the rules look at: each entry with its policy, its rank, and the bytes around it."""
+"""The input of the rules: each entry with its policy, its rank and sums over other entries."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from .reasons import Reason
 
 
 class Disk(NamedTuple):
-    """The filesystem of the entries, in bytes: those that are `free`, the `capacity` of used and
-    free ones together, and those `coming` free before any entry goes.
+    """The filesystem of the entries, in bytes: how much is `free`, the `capacity` (used and free
+    together), and how much is `coming` free before any entry goes.
 
-    `by_cost` says whether entries differ in cost; `wanted` is how much the water marks want free.
+    `by_cost` says whether entries differ in cost; `wanted` is the free space the water marks ask
+    for.
     """
 
     free: int | None
@@ -30,13 +31,12 @@ class Disk(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What the rules look at: an entry, its policy, its rank and the bytes around it.
+    """The input of a rule: an entry, its policy, its rank and sums over other entries.
 
-    `rank`, `of` and `good_rank` are its place among those of its category and label; see `Ranks`.
-    `sums` has, for each of `SUMMED_LIMITS`, how much the entry and all newer ones of the root are
-    together, and how much those of its category; a file with several names counts once, and both
-    are 0 where no such limit is set. `sooner_bytes` is what would be freed before it if space is
-    low.
+    `rank`, `of` and `good_rank` are its place in its category and label; see `Ranks`. `sums` has,
+    for each of `SUMMED_LIMITS`, the total of the entry and all newer ones of the root, and the same
+    for its category alone; a file with several names counts once, and both are 0 if no such limit
+    is set. `sooner_bytes` is how much would be freed before this entry if space is low.
     """
 
     entry: Entry
@@ -52,7 +52,7 @@ class Case(NamedTuple):
 
     @property
     def where(self) -> str:
-        """What an age counts from, to follow it; "" if that is a change of the entry itself."""
+        """What the age counts from, to append to it; "" if that is a change of the entry itself."""
         entry = self.entry
         if entry.changed < entry.arrived or entry.changed < entry.used:
             return ", last used" if entry.used > entry.arrived else ", arrived"
@@ -77,23 +77,23 @@ def spell_rank(rank: int) -> str:
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 Protection = Callable[[Case], "Reason | None"]
-"""What a protection says about an entry; `None` if it does not apply."""
+"""Returns the reason of a protection for an entry; `None` if it does not apply."""
 
 Silence = Callable[[], "Reason"]
-"""Gives the reason of a limit that does not choose an entry. Few of them are told."""
+"""Returns the reason of a limit that does not choose an entry. Few of these are ever shown."""
 
 Limit = Callable[[Case], "Reason | Silence | None"]
-"""What a limit says about an entry, why that goes or nothing; `None` if it does not apply."""
+"""Returns why a limit chooses an entry, or a `Silence`; `None` if it does not apply."""
 
 Rule = TypeVar("Rule", Limit, Protection)
 Rules = Mapping[Rule, tuple[str, ...]]
-"""Rules, each with the fields of a policy without any of which it says nothing; none for a rule
-that is always asked.
+"""Rules, each with the policy fields it depends on: it is asked only if one of them is set. A rule
+without fields is always asked.
 """
 
 
 def asked(rules: Rules[Rule], *policies: Policy) -> tuple[Rule, ...]:
-    """Those of the `rules` that may say something under one of the `policies`."""
+    """The `rules` that may apply under one of the `policies`."""
     unset = Policy()
     return tuple(
         rule
@@ -108,10 +108,10 @@ def asked(rules: Rules[Rule], *policies: Policy) -> tuple[Rule, ...]:
 
 
 def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -> Iterator[Case]:
-    """The case of each entry, in their order.
+    """The case of each entry, in the given order.
 
-    Iterates over the entries in memory order, and over plain numbers in the order of age: with
-    100,000 entries, the other way takes twice as long.
+    Iterates over the entries in memory order, and over plain numbers in order of age: with 100,000
+    entries, the reverse takes twice as long.
     """
     categories = [entry.category for entry in entries]
     groups = [(entry.category, entry.label) for entry in entries]
@@ -147,10 +147,10 @@ def cases_of(entries: Sequence[Entry], policy: Policy, now: float, disk: Disk) -
 
 
 def _newest_first(entries: Sequence[Entry], newness: Sequence[float]) -> list[int]:
-    """The indices of the entries, that of the newest one first."""
+    """The indices of the entries, newest first."""
     order = list(range(len(entries)))
     if len(set(newness)) < len(order):
-        # Copied or unpacked entries may all have the same time: then the stamp in the path decides.
+        # Copied or unpacked entries may all have the same time: the stamp in the path decides.
         order.sort(key=[entry.path for entry in entries].__getitem__, reverse=True)
     order.sort(key=newness.__getitem__, reverse=True)
     return order
@@ -159,7 +159,7 @@ def _newest_first(entries: Sequence[Entry], newness: Sequence[float]) -> list[in
 def _sums(
     limit: str, entries: Sequence[Entry], policy: Policy, order: Sequence[int]
 ) -> Iterable[tuple[int, int]]:
-    """For each entry, how much it and all newer ones are, and those of its category."""
+    """For each entry, the total of it and all newer ones: in the root, and in its category."""
     policies = (policy, *(own for _, own in policy.categories))
     if all(getattr(one, limit) is None for one in policies):
         return repeat((0, 0))
@@ -182,7 +182,7 @@ def _sums(
 
 
 def _running(amounts: Sequence[int], groups: Sequence[Hashable], order: Sequence[int]) -> list[int]:
-    """For each index, the sum of the amounts in its group up to it, itself included, in `order`."""
+    """For each index, the sum of the amounts in its group up to and including it, in `order`."""
     totals = [0] * len(order)
     sums = dict.fromkeys(groups, 0)
     for index in order:
@@ -197,6 +197,6 @@ def _bytes_before(entries: Sequence[Entry], order: Sequence[int]) -> list[int]:
     sooner = 0
     for index, more in zip(order, freed([entries[at] for at in order]), strict=True):
         totals[index] = sooner
-        # What a link elsewhere keeps may be all of it: the sweep looks when enough is free.
+        # Links elsewhere may keep all of these bytes, so the sweep checks when enough is free.
         sooner += more
     return totals

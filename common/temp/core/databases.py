@@ -1,4 +1,4 @@
-"""Databases of SQLite that are entries themselves, and what SQLite keeps beside them: one thing."""
+"""Treats an SQLite database that is an entry, and the files SQLite keeps beside it, as one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from .reasons import Verdict
 
 
 def sharing(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The entries, of which a database and the files beside it have the newest times of all of
-    them, and what keeps one keeps the others.
+    """The entries, where a database and the files beside it share their newest times, uses and
+    pins, so that whatever keeps one keeps the others.
     """
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -32,7 +32,7 @@ def sharing(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 
 
 def together(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """The verdicts, of which those on the files beside a database are as that on the database."""
+    """The verdicts, where the files beside a database get the verdict on the database."""
     verdicts = tuple(verdicts)
     files: Mapping[str, Verdict] = {
         one.entry.path: one for one in verdicts if one.entry.kind == "file"

@@ -1,8 +1,8 @@
-"""What happens to an entry that goes: a table with one row for each disposal.
+"""The ways to dispose of an entry that goes: a table with one row for each.
 
-A row has all that reports, commands and plans need to know of a disposal, so that nobody else asks
-which one it is. How entries are disposed of is in `store/sweep/ways.py`; a row with a `flag` also
-needs that argument in `tasks.py`.
+A row has everything that reports, commands and plans need to know about a disposal, so that they
+need not test which one it is. `store/sweep/ways.py` carries the disposals out; a row with a `flag`
+also needs that argument in `tasks.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, Literal
 from .named_tuple import NamedTuple
 
 Disposal = Literal["delete", "trash", "archive", "undo", "drop", "forget"]
-"""The key of a row, as it is written in JSON, plan files and the history."""
+"""The key of a row, as written in JSON, plan files and the history."""
 
 
 class Row(NamedTuple):
@@ -24,32 +24,32 @@ class Row(NamedTuple):
     done: str
     """As in "deleted"."""
     flag: str = ""
-    """The argument of `temp-clean` that asks for it."""
+    """The argument of `temp-clean` that selects it."""
     nouns: tuple[str, str] = ("entry", "entries")
-    """What one, and several, of the things that go are called."""
+    """The singular and plural of what goes."""
     from_archive: bool = False
     """Whether it deletes what an earlier clean archived or set aside, not an entry of the root."""
     in_archive: bool = False
-    """Whether what it deletes is in the archive, which may be on another disk."""
+    """Whether it deletes from the archive, which may be on another disk."""
     is_final: bool = False
-    """Whether it frees space at once, and nothing can be restored."""
+    """Whether it frees space at once and cannot be undone."""
     needs_archive: bool = False
-    """Whether it needs the place of the archive, and frees space if that is on another disk."""
+    """Whether it needs the archive location, and frees space if that is on another disk."""
     may_detach: bool = False
-    """Whether it can be left to the background."""
+    """Whether it can run in the background."""
     spares_abandoned: bool = True
-    """Whether auto-cleanup entries of dead processes are deleted all the same."""
+    """Whether auto-cleanup entries of dead processes are deleted anyway."""
     held: str = ""
-    """Where the bytes are that it does not free."""
+    """Where the bytes it does not free are."""
     planned: str = ""
-    """What a plan's total says about them. `{undo_for}` is how long they can be restored."""
+    """The wording in a plan's total. `{undo_for}` is how long the entries can be restored."""
     reported: str = ""
-    """What a report's total says about them."""
+    """The wording in a report's total."""
     low_space: str = ""
-    """What happens to them if the disk is low."""
+    """The wording if the disk is low."""
 
     def frees_space(self, *, archives_move: bool) -> bool:
-        """Whether it frees space; `archives_move` if the archive is on another disk."""
+        """Whether it frees space; `archives_move` means that the archive is on another disk."""
         return self.is_final or (self.needs_archive and archives_move)
 
 

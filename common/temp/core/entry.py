@@ -1,4 +1,4 @@
-"""What a scan saw, as values."""
+"""The values that a scan returns: entries, problems, leftovers and the inventory of a root."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CLOCK_SKEW: Final = 60.0
 class Use(NamedTuple):
     """Why an entry counts as in use.
 
-    `how` is the kind of evidence: a live owner, a lock on the directory, a process that works
-    inside, or an owner that this platform cannot check. `mine` means the calling process,
-    of a process what it has open itself; `whole` that all of the directory is needed.
+    `how` is the kind of evidence: a live owner, a lock on the directory, a process using it, or an
+    owner that cannot be checked on this platform. `mine` means the calling process (for `process`,
+    something it has open itself); `whole` means that the entire directory is needed.
     """
 
     how: Literal["owner", "lock", "process", "unknown"]
@@ -27,39 +27,40 @@ class Use(NamedTuple):
 
 
 Ending = Literal["", "unknown", "running", "success", "failed", "died", "given up"]
-"""How a run ended; "" for an entry of a face that does not know how things end.
+"""How a run ended; "" for an entry of a face that does not record endings.
 
-"died" is a run without an end whose process was killed; "unknown" one of which nothing tells.
+"died" is a run whose process ended before the run did; "unknown" means that there is no record.
 """
 
 FAILED: Final[frozenset[Ending]] = frozenset({"failed", "died", "given up"})
-"""The endings that make no good run."""
+"""The endings of runs that are not good ones."""
 
 
-COMPANIONS: Final = ("-journal", "-wal", "-shm")
-"""What the names of the files end with in which SQLite keeps a part of a database."""
+COMPANIONS: Final = ("-journal", "-wal", "-shm", ".wal")
+"""The suffixes of the files in which SQLite, and for the last one DuckDB, keeps parts of a
+database."""
 
 
 class Entry(NamedTuple):
     """One entry: what is listed, kept or cleaned.
 
     - `path`: relative to the root, with `/` between its parts
-    - `size`: bytes on disk; `links` are the files in it that have names outside of it too
-    - `inodes`: its files and directories, each file counted once whatever its names
-    - `arrived`: when it came to be, in seconds since 1970; 0 where that does not count
+    - `size`: bytes on disk; `links` are the files in it that also have names elsewhere
+    - `inodes`: its files and directories; a file with several names counts once
+    - `arrived`: when it came to be, in seconds since 1970; 0 if that does not count
     - `changed`: the newest modification anywhere inside that is not in the future, found in
       `changed_in` (relative to the entry, "" for itself)
-    - `seen`: the same as the disk has it: later than `changed` where a clean has left its traces
+    - `seen`: the same as read from the disk: later than `changed` if a clean has touched the entry
     - `used`: when `cache_dir` or `hold` last gave it out, in seconds since 1970; 0 for never
     - `unreadable`: what could not be read
-    - `future`: the latest time in the future, of a modification inside or in its name; 0 for none
-    - `unfinished`: a clean began to remove it, and could not remove all of it
-    - `mounted`: where another filesystem is mounted inside
+    - `future`: the latest time in the future, from a modification inside or its name; 0 for none
+    - `unfinished`: a clean began to remove it, and could not finish
+    - `mounted`: where another filesystem is mounted inside it
     - `ending`: how the run ended, if it is one
-    - `work`: what version control has in it and nowhere else
-    - `partial`: the scan stopped early because what it saw decides, so sizes, counts and `changed`
-      are incomplete
-    - `any_case`: its filesystem ignores the case of letters in names
+    - `work`: the version-controlled work that exists only in it
+    - `partial`: the scan stopped early because it had seen enough to decide, so sizes, counts and
+      `changed` are incomplete
+    - `any_case`: its filesystem ignores case in names
     """
 
     path: str
@@ -94,12 +95,12 @@ class Entry(NamedTuple):
 
     @property
     def shared(self) -> int:
-        """The bytes that removing it alone would not free, because links elsewhere keep them."""
+        """The bytes that removing it alone would not free, as hard links elsewhere keep them."""
         return sum(link.size for link in self.links)
 
     @property
     def last(self) -> float:
-        """When it arrived, last changed or was last used: its age counts from then."""
+        """The latest of its arrival, last change and last use: its age counts from then."""
         return max(self.arrived, self.changed, self.used)
 
     @property
@@ -109,30 +110,43 @@ class Entry(NamedTuple):
 
     @property
     def names(self) -> tuple[str, str, str, str]:
-        """What a glob for its name may match."""
+        """The texts that a glob for its name is matched against."""
         return self.name, self.label, self.path, listed(self.category, self.path)
 
 
 def has_companions(entries: Iterable[Entry]) -> bool:
-    """Whether one of them may be a part of a database that is another one."""
+    """Whether one of them may be part of an SQLite database that is another entry."""
     return any(one.kind == "file" and one.path.endswith(COMPANIONS) for one in entries)
 
 
 def database_of(path: str) -> str:
-    """The path of the database that SQLite keeps a part of at `path`; `path` itself if none."""
-    return path.rpartition("-")[0] if path.endswith(COMPANIONS) else path
+    """The path of the database to which the file at `path` belongs; `path` itself if to none."""
+    if not path.endswith(COMPANIONS):
+        return path  # as most
+    return path.removesuffix(next(filter(path.endswith, COMPANIONS)))
+
+
+def composed(text: str) -> str:
+    """`text` with each letter and its accents as one character, as people type it; a Mac may write
+    names that look the same in several.
+    """
+    if text.isascii():
+        return text
+    import unicodedata  # few names need it
+
+    return unicodedata.normalize("NFC", text)
 
 
 def listed(category: str, path: str) -> str:
-    """The path of an entry with its category, also where it lies in no directory of that."""
+    """The path of an entry with its category, even if the entry is in no category directory."""
     begin = f"{category}/"
     return path if path.startswith(begin) else f"{begin}{path}"
 
 
 class Problem(NamedTuple):
-    """What a scan could not read or believe: `path` relative to the root, and one clause.
+    """Something a scan could not read or trust: `path` relative to the root, and one clause.
 
-    `blocking` means that the scan is incomplete, so that a command ends with exit code 1.
+    `blocking` means that the scan is incomplete, and a command ends with exit code 1.
     """
 
     path: str
@@ -141,9 +155,9 @@ class Problem(NamedTuple):
 
 
 class Leftover(NamedTuple):
-    """What a killed sweep left claimed in the holding area, or a running one is still freeing.
+    """A claim left in the holding area by a killed sweep, or still being freed by a running one.
 
-    `entries` is the number of entries: more than one if they were moved aside together.
+    `entries` is the number of entries in it: more than one if they were moved aside together.
     """
 
     name: str
@@ -152,11 +166,11 @@ class Leftover(NamedTuple):
 
 
 class Undoable(NamedTuple):
-    """What was cleaned and can still be undone, with the name to restore it by.
+    """A cleaned entry that can still be restored by its `name`.
 
-    It takes `size` bytes on disk until a clean after `until` (seconds since 1970), which frees
-    them, but for `links` that have names elsewhere. Without `until` it stays, since nothing says
-    when it goes. `goes` means that the next clean deletes it, for its age or because the disk is
+    It takes `size` bytes on disk until a clean after `until` (seconds since 1970) frees them,
+    except for `links` that have names elsewhere. Without `until` it stays, since its end is not
+    known. `goes` means that the next clean deletes it, because of its age or because the disk is
     low.
     """
 
@@ -169,8 +183,8 @@ class Undoable(NamedTuple):
 
 
 class Inventory(NamedTuple):
-    """What one scan saw of one root. `free` is the free bytes of its filesystem, if known, and
-    `capacity` the used and free bytes together, without those reserved for root.
+    """The result of scanning one root. `free` is the free bytes of its filesystem, if known, and
+    `capacity` the used and free bytes together, without those reserved for the root user.
     """
 
     root: str

@@ -1,4 +1,4 @@
-"""Reads values from JSON files: limits the nesting, and checks each field."""
+"""Reads values from JSON: limits the nesting, and checks the type of each field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 _T = TypeVar("_T")
 
 _DEEPEST: Final = 32
-"""How deeply lists and objects may be nested in a file of this program."""
+"""The deepest nesting of lists and objects that is accepted."""
 
 LARGEST: Final = 2**63 - 1
 """No count, number of bytes or inode is larger than this."""
@@ -20,7 +20,7 @@ LARGEST: Final = 2**63 - 1
 class Unreadable(ValueError):
     """A file cannot be used: the message is one clause that can follow its path.
 
-    `error` is the error of the disk, if there was one.
+    `error` is the underlying `OSError`, if there was one.
     """
 
     def __init__(self, why: str, error: OSError | None = None) -> None:
@@ -29,7 +29,7 @@ class Unreadable(ValueError):
 
 
 def parsed(data: bytes) -> object:
-    """The value of the JSON in `data` (UTF-8). Raises `Unreadable`."""
+    """The value of the UTF-8 JSON in `data`. Raises `Unreadable`."""
     try:
         value = json.loads(data.decode("utf-8"))
     except RecursionError:
@@ -89,7 +89,7 @@ def _text(value: object, key: str) -> str:
     if not isinstance(value, str):
         raise _unlike(key, "a text")
     try:
-        # Names that are not UTF-8 come as lone surrogates; no name has any other surrogates.
+        # Names that are not UTF-8 are decoded to lone surrogates; no name has any other surrogates.
         data = value.encode("utf-8", sys.getfilesystemencodeerrors())
     except UnicodeEncodeError:
         raise _unlike(key, "a text that a path can have") from None
@@ -99,7 +99,7 @@ def _text(value: object, key: str) -> str:
 
 
 def flag(said: Mapping[str, Any], key: str) -> bool:
-    """The true or false at `key`."""
+    """The boolean at `key`."""
     return _of_kind(bool, said, key, "true or false")
 
 

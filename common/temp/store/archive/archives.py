@@ -1,7 +1,7 @@
-"""What an archive can do, and the kinds of archives there are: a row of `KINDS` for each.
+"""The interface of archives, and the kinds of archives, each with a row in `KINDS`.
 
-Nobody but the module of a kind knows how it stores. A new kind is a module with an `Archive` and a
-`Deposit`, a row here, and its scheme in `SCHEMES` of the settings.
+Only the module of a kind knows how it stores entries. A new kind needs a module with an `Archive`
+and a `Deposit`, a row here, and its scheme in `SCHEMES` of the settings.
 """
 
 from __future__ import annotations
@@ -27,99 +27,97 @@ if TYPE_CHECKING:
     from ..trees.removed import Removed
 
 Part = Callable[[int, str], Callable[[str], bool] | None]
-"""Called with the open directory that an entry is in, and its name; tells which paths in the entry
-are archived, or `None` if all of it is."""
+"""Called with the open parent directory of an entry, and its name; returns a function that tells
+which paths in the entry are archived, or `None` if all of it is."""
 
 
 class Deposit(Protocol):
-    """One entry on its way into an archive. Close it after use: that takes back what was not kept.
+    """One entry on its way into an archive. Close it after use: this removes what was not kept.
 
-    First `move`, which few kinds can; else `pack` and, once the entry is claimed, `publish`. Each
-    step raises `NotDisposed` if it fails; the entry is then where it was.
+    First try `move`, which few kinds support; otherwise `pack` and, once the entry is claimed,
+    `publish`. Each step raises `NotDisposed` if it fails; then the entry is still in its place.
     """
 
     @property
     @abstractmethod
     def where(self) -> str:
-        """Where it is once it is there, for people."""
+        """The location of the archived entry, for messages."""
 
     @property
     @abstractmethod
     def state(self) -> str:
-        """How the entry was right before it was packed; see `contents.state`."""
+        """The state of the entry right before it was packed; see `contents.state`."""
 
     @property
     @abstractmethod
     def left_out(self) -> tuple[str, ...]:
-        """The sockets in it that were not packed."""
+        """The sockets in it, which were not packed."""
 
     @property
     @abstractmethod
     def packed_bytes(self) -> int | None:
-        """How many bytes what was packed takes in the archive; `None` if it was moved."""
+        """The bytes that the packed entry takes in the archive; `None` if it was moved."""
 
     @abstractmethod
     def pack(self) -> None:
-        """Store a copy that does not count yet, read it back and compare it with the entry."""
+        """Store an unpublished copy, read it back and compare it with the entry."""
 
     @property
     @abstractmethod
     def receipt(self) -> str:
-        """By what `Archive.find` knows what was packed, once it is published."""
+        """The text by which `Archive.find` finds the packed entry, once it is published."""
 
     @abstractmethod
     def publish(self) -> None:
-        """Make what was packed count, by one step that nothing can cut in two, never over anything:
-        in an object store, write the manifest if there is none of that name.
+        """Publish the packed entry atomically, without overwriting anything: in an object store,
+        write the manifest if there is none of that name.
         """
 
     @abstractmethod
     def keep(self) -> None:
-        """Keep it in the archive when this is closed."""
+        """Make `close` keep it in the archive."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close what is open, and take back what was not kept."""
+        """Close all descriptors, and remove what was not kept."""
 
     def move(self) -> bool:
         """Move the entry there by one rename, and return whether that worked; if so, it is kept."""
         return False
 
     def check_moved(self, before: tuple[float, str], protection: Protection) -> None:
-        """Put back what was moved, and raise `NotClaimed`, if it must not go; see `Move`."""
+        """Put the moved entry back and raise `NotClaimed` if it must not go; see `Move`."""
         return
 
 
 class Archive(Protocol):
-    """Where entries are archived. It may not exist yet.
+    """A place where entries are archived. It may not exist yet.
 
-    Whatever asks it raises `StorageError` (one line, with what to do) if it cannot be reached, and
-    `Refused` if it cannot be trusted.
+    Methods that access it raise `StorageError` (one line, with a remedy) if it cannot be reached,
+    and `Refused` if it cannot be trusted.
     """
 
     @property
     @abstractmethod
     def location(self) -> str:
-        """Where it is, for people, and to know it again by."""
+        """Its path or URL, for messages and to recognise it by."""
 
     @abstractmethod
     def is_at(self, location: str) -> bool:
-        """Whether `location`, which anybody may have written, is that of this archive."""
+        """Whether `location`, which is untrusted, is that of this archive."""
 
     limits: ArchiveLimits = NO_LIMITS
-    """What it keeps of what came from one root."""
+    """The limits for entries that came from one root."""
 
     is_near: bool = True
-    """Whether it is on this machine, or mounted here, so that to look at it costs nothing."""
+    """Whether it is on this machine, or mounted here, so that reading it costs nothing."""
 
     def check(self) -> None:
         """Raise `Refused` if it cannot be trusted."""
         return
 
     def check_usable(self) -> None:
-        """Raise `InvalidSettings` if nothing can be archived there. Nothing is asked over a
-        network.
-        """
+        """Raise `InvalidSettings` if nothing can be archived there. Uses no network."""
         return
 
     # -- put, list, get, drop ---------------------------------------------------------------------
@@ -128,24 +126,24 @@ class Archive(Protocol):
     def deposit(
         self, root: Path, step: Step, now: float, form: ArchiveFormat, part: Part | None = None
     ) -> Deposit:
-        """Begin to archive the entry of `step` in `root`. `part` finds what of it is archived: a
-        part is copied, never moved. Raises `InvalidSettings` for an unknown format.
+        """Begin to archive the entry of `step` in `root`. `part` finds the part of it to archive,
+        which is copied, never moved. Raises `InvalidSettings` for an unknown format.
         """
 
     @abstractmethod
     def listed(self, root: Path) -> list[Archived]:
-        """What is archived, oldest first; `root` may lie in the directory of the archive."""
+        """The archived entries, oldest first; `root` may be in the directory of the archive."""
 
     @abstractmethod
     def contents(self, archived: Archived, *, contents: bool = True) -> Iterator[Item]:
-        """The items of what was archived; for a directory, see `tree`. Raises `OSError` if it
-        cannot be read, `Refused` if it is not a valid archive. Whoever reads it verifies it.
+        """The items of the archived entry; for a directory, see `tree`. Raises `OSError` if it
+        cannot be read, `Refused` if it is not a valid archive. The caller verifies the items.
         """
 
     @abstractmethod
     def drop(self, archived: Archived, state: object = None) -> Removed:
-        """Delete what was archived, and then its manifest. With what `state` told, this process has
-        it locked, and it stays if it has changed since. Raises `NotClaimed`.
+        """Delete the archived entry, and then its manifest. With the result of `state`, this
+        process has it locked, and it stays if it has changed since. Raises `NotClaimed`.
         """
 
     @abstractmethod
@@ -157,14 +155,15 @@ class Archive(Protocol):
         *,
         spare_in_use: bool,
     ) -> Iterator[Outcome]:
-        """Delete what `steps` name, one after the other, unless it is pinned or there is an
-        `objection` at that time. Yields each outcome. Without a `remover`, nothing is waited for.
+        """Delete the entries of `steps` one by one, unless they are pinned or there is an
+        `objection` at that time. Yields each outcome. Without a `remover`, does not wait for
+        deletions.
         """
 
     def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
-        """What may be deleted there if it is over a limit, or the disk is low: the entries that
-        came from `root`, measured, each with its name in the archive as `path`. If they must be
-        `proven`, only those with a manifest.
+        """The entries that may be deleted there if they exceed a limit, or the disk is low: those
+        that came from `root`, measured, each with its name in the archive as `path`. If `proven`,
+        only those with a manifest.
         """
         return []
 
@@ -172,28 +171,28 @@ class Archive(Protocol):
 
     @abstractmethod
     def receipt(self, archived: Archived) -> str:
-        """By what `find` knows it again."""
+        """The text by which `find` finds it again."""
 
     @abstractmethod
     def find(self, receipt: str, root: Path) -> Archived | None:
-        """What that receipt was made for, if it is there, whole and the same.
+        """The archived entry of that receipt, if it is there, whole and unchanged.
 
-        Anybody may have written the receipt. Raises `Unreadable` if it is none, and `StorageError`
-        if that is unknown.
+        The receipt is untrusted. Raises `Unreadable` if it is not valid, and `StorageError` if the
+        archive cannot be read.
         """
 
     @abstractmethod
     def tidy(self, remover: Remover) -> tuple[int, Removed]:
-        """Finish what killed processes left there: how many things, and what that freed."""
+        """Finish the leftovers of killed processes there. Returns their number and the result."""
 
     def leftovers(self) -> list[Leftover]:
-        """What `tidy` would finish, as far as it lies on this machine."""
+        """The leftovers for `tidy`, as far as they are on this machine."""
         return []
 
-    # -- what only a directory can do -------------------------------------------------------------
+    # -- only for directories ---------------------------------------------------------------------
 
     def locked(self, archived: Archived) -> AbstractContextManager[None]:
-        """Keep other processes from deleting or restoring it meanwhile."""
+        """Keep other processes from deleting or restoring it during the block."""
         return nullcontext()
 
     def move(self, archived: Archived, place: Place) -> bool:
@@ -201,7 +200,7 @@ class Archive(Protocol):
         return False
 
     def state(self, archived: Archived) -> object:
-        """How it is now, to tell whether it changes. Raises `Refused` if a process works in it."""
+        """Its current state, to detect changes. Raises `Refused` if a process works in it."""
         return None
 
     def shares_disk(self, root: Path) -> bool:
@@ -227,16 +226,16 @@ KINDS: Final[Mapping[str, Callable[[Settings, Path | None], Archive]]] = {
     "": _local,
     **dict.fromkeys(OBJECT_STORES, _objects),
 }
-"""What makes the archive for `archive_of`, by the scheme of its location; a path has none."""
+"""The functions that make an archive for `archive_of`, by URL scheme; a path has none."""
 
 
 def archive_of(settings: Settings, runs: Path | None = None) -> Archive:
-    """The archive that the settings name. If they name none, the project has one, and so has
-    `runs`, a root of runs of a pipeline.
+    """The archive that the settings name, or else the default one: that of the project or, if
+    given, that of `runs`, a root of pipeline runs.
     """
     return KINDS[scheme_of(settings.archive_location or "")](settings, runs)
 
 
 def archive_beside(runs: Path) -> Archive:
-    """The archive that `runs` of a pipeline have if no setting names another."""
+    """The default archive of the pipeline root `runs`."""
     return archive_of(Settings(runs), runs)

@@ -1,7 +1,8 @@
-"""A place in an object store: whole objects by their names, through obstore (the extra `cloud`).
+"""Access to whole objects in an object store, through obstore (the extra `cloud`).
 
-Every error is a `StorageError` of one line, with what to do. obstore retries what may pass, up to a
-limit. It runs threads of its own, so it is used in no forked child of a process that has used it.
+Every error is a one-line `StorageError` with a remedy. obstore retries after temporary errors, up
+to a limit. It runs its own threads, so a child forked from a process that has used it cannot use
+it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 PART: Final = 8 << 20
-"""The smallest part (bytes) of an upload but the last, and how much is read at a time."""
+"""The smallest part (bytes) of an upload except the last, and the size of a read request."""
 
 _MOST_PARTS: Final = 8000
-"""Stores take 10,000; the rest is for an entry that has grown meanwhile."""
+"""Stores accept 10,000; the rest is reserved for an entry that grows meanwhile."""
 
 _MEMORY: Final = 64 << 20
 _AT_ONCE: Final = 4
@@ -39,7 +40,7 @@ RETRIES: RetryConfig = {
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10)},
 }
 _CLIENT: Final[ClientConfig] = {"connect_timeout": "10s", "timeout": "300s"}
-"""A request moves one part: a store that takes longer for it is too slow."""
+"""A request transfers one part: a store that takes longer for that is too slow."""
 
 _VARIABLES: Final = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}
 _OPTIONS: Final = (
@@ -50,7 +51,7 @@ _OPTIONS: Final = (
     "proxy_url",
     "timeout",
 )
-"""What the variables set of the client, and obstore does not read beside what is set here."""
+"""The client options with environment variables, which obstore ignores if any option is given."""
 
 _CREDENTIALS: Final = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
@@ -60,11 +61,11 @@ _CREDENTIALS: Final = {
 
 
 _users: Final[dict[str, int]] = {}
-"""The process whose threads obstore has: in a fork of it, every request would wait forever."""
+"""The process with obstore's threads: in a fork of it, every request would wait forever."""
 
 
 class Stored(NamedTuple):
-    """An object: its name, its bytes, what tells it from a later one, and when it was stored."""
+    """An object: its name, its size, its ETag, which differs for a later one, and its time."""
 
     name: str
     size: int
@@ -73,7 +74,7 @@ class Stored(NamedTuple):
 
 
 class BucketError(StorageError):
-    """An error of the store: `said` is what and why, without the URL."""
+    """An error of the store; `said` is the message without the URL."""
 
     def __init__(self, url: str, said: str) -> None:
         super().__init__(0, f"{url}: {said}")
@@ -87,16 +88,16 @@ class Bucket:
         self.url = url.rstrip("/")
         self.scheme = scheme_of(url)
         self.failure: BucketError | None = None
-        """The last error after which nothing else was possible."""
+        """The last error that makes all further requests fail."""
         self._opened: ObjectStore | None = None
         self._knows_conditions = True
 
     def spell(self, name: str) -> str:
-        """Where the object is, for people."""
+        """The URL of the object, for messages."""
         return f"{self.url}/{name}"
 
     def open(self) -> ObjectStore:
-        """The store; nothing is sent yet. Raises `InvalidSettings` or `StorageError`."""
+        """The store. Sends nothing yet. Raises `InvalidSettings` or `StorageError`."""
         if _users.setdefault("process", os.getpid()) != os.getpid():
             raise BucketError(
                 self.url,
@@ -124,7 +125,7 @@ class Bucket:
         return self._opened
 
     def _client(self) -> ClientConfig:
-        """The options of the client, those in the environment included."""
+        """The options of the client, including those in the environment."""
         options: dict[str, Any] = {**_CLIENT}
         for name in _OPTIONS:
             if (text := os.environ.get(f"{_VARIABLES[self.scheme]}_{name.upper()}")) is not None:
@@ -134,7 +135,7 @@ class Bucket:
     # -- reading ----------------------------------------------------------------------------------
 
     def listed(self) -> Iterator[Stored]:
-        """The objects there, not those below further slashes."""
+        """The objects directly there, without those below further slashes."""
         store = self.open()
         import obstore
 
@@ -153,7 +154,7 @@ class Bucket:
                         yield _stored(meta)
 
     def look(self, name: str) -> Stored | None:
-        """The object, if it is there."""
+        """The object; `None` if it does not exist."""
         store = self.open()
         import obstore
 
@@ -164,7 +165,7 @@ class Bucket:
                 return None
 
     def read(self, name: str, most: int) -> bytes | None:
-        """What is in a small object; `None` if it is not there.
+        """The content of a small object; `None` if it does not exist.
 
         Raises `BucketError`, as all of these do, also if it is larger than `most` bytes.
         """
@@ -183,7 +184,7 @@ class Bucket:
                 return None
 
     def pieces(self, name: str, size: int) -> Generator[bytes, None, None]:
-        """What is in the object of so many bytes, a few requests ahead."""
+        """The content of an object of `size` bytes, requested a few pieces ahead."""
         store = self.open()
         import obstore
 
@@ -209,7 +210,7 @@ class Bucket:
 
     def upload(self, name: str, pieces: Iterator[bytes], expected: int) -> None:
         """Store the `pieces` as one object, in bounded memory. If their iterator raises, nothing is
-        stored. `expected` is about how many bytes there are at most: it tells the size of a part.
+        stored. `expected` is roughly the maximum number of bytes; it determines the part size.
         """
         store, part = self.open(), max(PART, -(-expected // _MOST_PARTS))
         import obstore
@@ -223,7 +224,7 @@ class Bucket:
             if len(first) < part:
                 obstore.put(store, name, bytes(first), use_multipart=False)
                 return
-            # Some stores want parts of one size.
+            # Some stores require parts of equal size.
             obstore.put(
                 store,
                 name,
@@ -234,10 +235,10 @@ class Bucket:
             )
 
     def create(self, name: str, data: bytes) -> bool:
-        """Store a small object, and return whether there was none of that name.
+        """Store a small object if there is none of that name, and return whether it was stored.
 
-        After an error it may still be there. A store that knows no condition for that is
-        asked first: that is as good for a name that nobody else can have chosen.
+        After an error, it may still have been stored. If the store does not support conditional
+        writes, the name is checked first, which is as good for a name that nobody else uses.
         """
         store = self.open()
         import obstore
@@ -260,7 +261,7 @@ class Bucket:
             return True
 
     def delete(self, name: str) -> None:
-        """Delete the object, if it is there."""
+        """Delete the object, if it exists."""
         store = self.open()
         import obstore
 
@@ -275,7 +276,7 @@ class Bucket:
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
-        """Turn errors of obstore into one line that says what to do."""
+        """Turn errors of obstore into one line with a remedy."""
         from obstore.exceptions import BaseError
 
         try:
@@ -290,7 +291,7 @@ class Bucket:
 
 @contextmanager
 def url_known() -> Iterator[None]:
-    """Leave the URL out of errors, where the caller names it."""
+    """Leave the URL out of errors, for a caller that names it."""
     try:
         yield
     except BucketError as error:
@@ -313,7 +314,7 @@ def _lacks_something(text: str) -> bool:
 
 
 def _why(text: str, scheme: str) -> tuple[bool, str]:
-    """What an error of obstore says, and what to do; and whether all else would fail, too."""
+    """Whether an error of obstore makes all further requests fail, and its message and remedy."""
     line = text.partition("\n")[0]
     code, status = _CODE.search(text), _STATUS.search(text)
     name, number = code[1] if code else "", status[1] if status else ""

@@ -1,4 +1,4 @@
-"""Puts one entry into an archive in a directory: by a rename if possible, else packed."""
+"""Puts one entry into an archive in a directory: by a rename if possible, otherwise packed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .packing import DATA, Workbench
 class LocalDeposit(Move):
     """One entry on its way into the archive in the directory `shelf`; see `Deposit`.
 
-    `part` finds what of the entry is to be archived. A part is copied, never moved. Raises
+    `part` finds the part of the entry to archive, which is copied, never moved. Raises
     `InvalidSettings` for an unknown format.
     """
 
@@ -47,26 +47,26 @@ class LocalDeposit(Move):
         self._bench: Workbench | None = None
         self.state = ""
         self.packed_bytes: int | None = None
-        """How many bytes the copy takes on the archive's disk."""
+        """The bytes that the copy takes on the archive's disk."""
         self._published = False
 
     @property
     def where(self) -> str:
-        """Its path, now or once it is there."""
+        """Its path in the archive."""
         return str(self.target)
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The sockets in it that were not packed."""
+        """The sockets in it, which were not packed."""
         return tuple(self._source.left_out)
 
     @property
     def receipt(self) -> str:
-        """By what the archive knows what was packed, before and after it is in its place."""
+        """The text by which the archive finds the packed entry, once it is in its place."""
         return Receipt(self.name, self.id, self._packed().inode).spell()
 
     def close(self) -> None:
-        """Close what is open, and take back what was not kept."""
+        """Close all descriptors, and remove what was not kept."""
         with contextlib.ExitStack() as stack:
             if self._bench is not None:
                 stack.callback(self._bench.close)
@@ -85,11 +85,11 @@ class LocalDeposit(Move):
             return self._renamed()
 
     def pack(self) -> None:
-        """Copy the entry, or pack it, into the archive's holding area, and compare the two."""
+        """Copy or pack the entry into the archive's holding area, and compare the two."""
         with self._failing():
             with self._source.opened() as (parent, name):
                 self.state = state(parent, name)
-                # After that, so that what comes since then is noticed.
+                # Only after taking the state, so that later changes are noticed.
                 self._source.only = None if self._part is None else self._part(parent, name)
             self._bench = Workbench(self.shelf)
             found = self._bench.pack(self._source, self.form)
@@ -97,11 +97,11 @@ class LocalDeposit(Move):
             self._reserve(found, has_contents=True)
 
     def publish(self) -> None:
-        """Move what was packed to its place in the archive."""
+        """Move the packed entry to its place in the archive."""
         first = self._source.first
         with self._failing():
             if self.form == "dir" and first.kind != "symlink":
-                # Kept open, since another directory may take its path at any time.
+                # Keep it open, since another directory may take its path at any time.
                 with held(os.path.join(self._packed().place, DATA)) as it:
                     self._put()
                     dress_held(it, first.mode, first.mtime_ns)
@@ -165,7 +165,7 @@ def _make_archive(archive: Path) -> None:
         with contextlib.suppress(FileExistsError), open(archive / ".gitignore", "x") as file:
             file.write("*\n")
     if where_it_leads(archive) is not None:
-        # If the path is a link, only this marks the target; an empty store would mark scratch.
+        # Behind a symlink, only this marks the target as an archive; an empty store means scratch.
         (archive / STORE / HOLDING).mkdir(parents=True, exist_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Finishes what killed sweeps left half-done in a root, or on its way into its archive or back."""
+"""Finishes the leftovers of killed sweeps in a root, including transfers to or from its archive."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .archives import Archive
 def finish_root(
     root: Path, remover: Remover, archive: Archive | None = None
 ) -> tuple[int, Removed]:
-    """Finish what killed sweeps left in `root`; see `finish_leftovers`.
+    """Finish the leftovers of killed sweeps in `root`; see `finish_leftovers`.
 
-    What was on its way into `archive` or back is put where it belongs.
+    Interrupted transfers to or from `archive` are settled.
     """
 
     def settle(held: Held) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Receipt(NamedTuple):
-    """What is archived as `name`: the `id` of its manifest and, if not 0, its `inode`."""
+    """Identifies the entry archived as `name`: the `id` of its manifest and, unless 0, `inode`."""
 
     name: str
     id: str
@@ -52,7 +52,7 @@ def read_receipt(text: str) -> Receipt:
 
 
 def receipt_in(table: Mapping[str, Any]) -> Receipt:
-    """The receipt in the table of a file. Raises `Unreadable`."""
+    """The receipt in a parsed table. Raises `Unreadable`."""
     name, identifier = fields.text(table, "name"), fields.text(table, "id")
     if name in ("", ".", "..") or "/" in name or os.sep in name:
         raise Unreadable(f"{name!r} is not a name in an archive")
@@ -69,7 +69,7 @@ class LocalArchive(Shelf):
         self.limits = limits
 
     def is_at(self, location: str) -> bool:
-        """Whether `location` is the path of this archive, by whatever name."""
+        """Whether `location` is a path of this archive, in any spelling."""
         with contextlib.suppress(OSError):
             return os.path.samefile(location or os.curdir, self.path)
         return os.path.realpath(location) == os.path.realpath(self.path)
@@ -88,7 +88,7 @@ class LocalArchive(Shelf):
         return LocalDeposit(self.path, root, step, now, form, part)
 
     def contents(self, archived: Archived, *, contents: bool = True) -> Iterator[Item]:
-        """The items of what was archived; see `Archive`."""
+        """The items of the archived entry; see `Archive`."""
         if archived.format == "dir":
             yield from items_of(self.path, archived, contents=contents)
             return
@@ -99,22 +99,24 @@ class LocalArchive(Shelf):
             if not stat.S_ISREG(status.st_mode):
                 raise Refused("it is not a file")
             for item in unpacked(archived.format, file):
-                # In another user's archive, all is theirs: otherwise root could give it to anybody.
-                owner = (status.st_uid, status.st_gid) if status.st_uid else item.owner
+                # In another user's archive, the items are theirs; nobody must restore them with
+                # any owner or group that this user chose.
+                theirs = status.st_uid not in (0, os.geteuid() if hasattr(os, "geteuid") else 0)
+                owner = (status.st_uid, status.st_gid) if theirs else item.owner
                 yield item._replace(owner=owner)
 
     def drop(self, archived: Archived, state: object = None) -> Removed:
-        """Delete what was archived, and then its manifest; see `Archive`."""
+        """Delete the archived entry, and then its manifest; see `Archive`."""
         from ..shelf.dropping import drop
 
         return drop(self.path, archived, despite_lock=state is not None, before=state)
 
     def receipt(self, archived: Archived) -> str:
-        """By what `find` knows it again."""
+        """The text by which `find` finds it again."""
         return Receipt(archived.name, archived.id).spell()
 
     def find(self, receipt: str, root: Path) -> Archived | None:
-        """What that receipt was made for, if it is there, whole and the same; see `Archive`."""
+        """The archived entry of that receipt, if it is there and unchanged; see `Archive`."""
         name, identifier, inode = read_receipt(receipt)
         named = [archived for archived in self.listed(root) if archived.name == name]
         for archived in named:
@@ -141,17 +143,18 @@ class LocalArchive(Shelf):
             return state(top, archived.data)
 
     def check_usable(self) -> None:
-        """Nothing is needed for it."""
+        """Do nothing: an archive in a directory needs nothing."""
 
     def shares_disk(self, root: Path) -> bool:
-        """Whether it is on the disk of `root`, or will be."""
+        """Whether it is, or will be, on the disk of `root`."""
         return _device(self.path) == _device(root)
 
     def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
-        """What may be deleted there of what came from `root`; see `Archive`.
+        """The entries that came from `root` and may be deleted; see `Archive`.
 
-        Without a manifest, it is only what an older script archived: nothing proves that but its
-        name and that `root` holds runs. What git tracks is none, nor what is in a root of its own.
+        Entries without a manifest only count if an older script archived them. The name is taken as
+        proof if `root` holds runs, git does not track the entry, and the archive is not itself a
+        root.
         """
         if not self.path.is_dir():
             return []
@@ -166,7 +169,7 @@ class LocalArchive(Shelf):
                 return not tracked.inside(archived.data)
             return archived.came_from(root)
 
-        # What was changed since it came there is somebody's work, which no limit takes.
+        # An entry changed after it was archived may be a user's work, which no limit removes.
         return [
             entry
             for archived, entry in measured_from(self.path, root, is_one)
@@ -174,7 +177,7 @@ class LocalArchive(Shelf):
         ]
 
     def _is_bare_run(self, archived: Archived) -> bool:
-        """Whether it is a run that an older script archived: no manifest, and no link."""
+        """Whether it is a run that an older script archived: no manifest, and not a symlink."""
         if archived.manifest is not None or archived.problem or not RUN.fullmatch(archived.data):
             return False
         with contextlib.suppress(FileNotFoundError):
@@ -184,13 +187,13 @@ class LocalArchive(Shelf):
 
 
 def _plainly(path: str, flags: int) -> int:
-    """Open a file without following a link or waiting for the writer of a FIFO."""
+    """Open a file without following a symlink or waiting for the writer of a FIFO."""
     more = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     return os.open(path, flags | more)
 
 
 def _device(path: Path) -> int:
-    """The filesystem of `path`, or of its nearest parent that exists."""
+    """The device of `path`, or of its nearest existing parent."""
     for directory in (path, *path.parents):
         with contextlib.suppress(OSError):
             return os.stat(directory).st_dev

@@ -4,7 +4,7 @@
 its manifest, which is written last and deleted first. So an object without a manifest does not
 count: it is being stored or deleted now, or was left by a killed process.
 
-Anybody may have written what is there: names that are not of this form are no concern of ours.
+The objects are untrusted, and names that are not of this form are ignored.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"[A-Za-z0-9._=-]{1,200}\.(?P<id>[0-9a-f]{16})", re.ASCII)
 _DATA: Final = tuple(suffix_of(form) for form in FORMATS if suffix_of(form))
 _ORPHAN_SECONDS: Final = DAY
-"""How old an object without a manifest is before it is one that nobody will finish."""
+"""An object without a manifest that is older than this was left by a killed process."""
 _AT_ONCE: Final = 8
 
 
 class Packed(NamedTuple):
-    """The object of an entry: its bytes, and the digest of them."""
+    """The size and the digest of the object of an entry."""
 
     size: int
     sha256: str
 
 
 def spell_manifest(manifest: Manifest, packed: Packed) -> bytes:
-    """The manifest object of what is in that object."""
+    """The content of the manifest object for that packed object."""
     said = {**json.loads(manifest.spell()), "object": packed._asdict()}
     return (json.dumps(said, indent=2) + "\n").encode("ascii")
 
 
 def refuse_powers(items: Iterable[Item]) -> Iterator[Item]:
-    """The items. Raises `Refused` for a file that runs as its owner or group: whoever can write to
-    the bucket could give one to whoever restores it.
+    """Yield the `items`. Raises `Refused` for a set-user-ID or set-group-ID file: anyone who can
+    write to the bucket could plant one for the user who restores it.
     """
     for item in items:
         if item.kind == "file" and item.mode & (stat.S_ISUID | stat.S_ISGID):
@@ -71,7 +71,7 @@ def refuse_powers(items: Iterable[Item]) -> Iterator[Item]:
 
 
 class ObjectArchive(Archive):
-    """The archive at a URL. It is `used` if entries that go are archived by the settings."""
+    """The archive at a URL. It is `used` if the settings say that entries are archived."""
 
     def __init__(
         self, location: str, limits: ArchiveLimits = NO_LIMITS, *, used: bool = True
@@ -80,7 +80,7 @@ class ObjectArchive(Archive):
         self.limits = limits
         self._used = used
         self._packed: dict[str, Packed] = {}
-        """What the manifests that were read say of the objects, by their names."""
+        """The facts about objects from the manifests read so far, by object name."""
 
     is_near = False
 
@@ -94,13 +94,13 @@ class ObjectArchive(Archive):
         return location.rstrip("/") == self.location
 
     def check_usable(self) -> None:
-        """Raise `InvalidSettings` if obstore is missing, or a variable cannot be used."""
+        """Raise `InvalidSettings` if obstore is missing, or a variable is invalid."""
         self.bucket.open()
 
     def deposit(
         self, root: Path, step: Step, now: float, form: ArchiveFormat, part: Part | None = None
     ) -> Deposit:
-        """Begin to archive the entry of `step`; what is to be a directory becomes a tar.zst."""
+        """Begin to archive the entry of `step`; the format dir is replaced by tar.zst."""
         from .upload import ObjectDeposit
 
         return ObjectDeposit(self, root, step, now, "tar.zst" if form == "dir" else form, part)
@@ -108,7 +108,7 @@ class ObjectArchive(Archive):
     # -- listing ----------------------------------------------------------------------------------
 
     def listed(self, root: Path) -> list[Archived]:
-        """What is archived, oldest first."""
+        """The archived entries, oldest first."""
         objects = {stored.name: stored for stored in self.bucket.listed()}
         names = [
             name
@@ -123,7 +123,7 @@ class ObjectArchive(Archive):
             )
 
     def _archived(self, name: str, look: Callable[[str], Stored | None]) -> Archived | None:
-        """What is archived as `name`, if it has a manifest; `look` tells of its object."""
+        """The entry archived as `name`, if it has a manifest; `look` finds its object."""
         manifest, packed, problem = self._read(name)
         if problem is None:
             return None
@@ -144,8 +144,8 @@ class ObjectArchive(Archive):
         return Archived(name, data, form, manifest.archived_at, (0, 0), manifest, "", where, root)
 
     def _read(self, name: str) -> tuple[Manifest | None, Packed | None, str | None]:
-        """The manifest of `name` and what it says of the object, or why it cannot be used; `None`
-        if there is none.
+        """The manifest of `name`, its facts about the object, and "" or why they cannot be used;
+        instead of that text, `None` if there is no manifest.
         """
         try:
             data = self.bucket.read(name + MANIFEST, SMALL)
@@ -172,7 +172,7 @@ class ObjectArchive(Archive):
         return manifest, packed, ""
 
     def contents(self, archived: Archived, *, contents: bool = True) -> Iterator[Item]:
-        """The items of what was archived; see `Archive`. All belong to the owner of the root."""
+        """The items of the archived entry; see `Archive`. All get the owner of the root."""
         packed = self._packed.get(archived.data)
         if packed is None:
             raise Refused("its manifest was not read")
@@ -185,7 +185,7 @@ class ObjectArchive(Archive):
             yield item._replace(owner=owner)
 
     def unpacked(self, data: str, form: ArchiveFormat, packed: Packed) -> Iterator[Item]:
-        """The items in the object `data`. Raises `Refused` at the end if it is not that one."""
+        """The items in the object `data`. Raises `Refused` at the end if its digest differs."""
         from .streams import received
         from .tarring import unpacked
 
@@ -222,7 +222,7 @@ class ObjectArchive(Archive):
         *,
         spare_in_use: bool,
     ) -> Iterator[Outcome]:
-        """Delete what `steps` name; see `Archive`. Nothing in an object store is pinned or used."""
+        """Delete the entries of `steps`; see `Archive`. Objects are never pinned or in use."""
         for step in steps:
             if why := objection(step):
                 yield Outcome(step, "skipped", why)
@@ -240,12 +240,12 @@ class ObjectArchive(Archive):
             yield Outcome(step, "done", "", step.entry.size)
 
     def _delete(self, name: str, data: str) -> None:
-        """Without its manifest, an object is an orphan, which a later clean deletes."""
+        """Delete the manifest first: an object without one is an orphan for a later clean."""
         self.bucket.delete(name + MANIFEST)
         self.bucket.delete(data)
 
     def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
-        """What came from there, each with the name of its object as `path`."""
+        """The entries that came from `root`, each with the name of its object as `path`."""
         return [
             Entry(
                 path=archived.data,
@@ -265,11 +265,11 @@ class ObjectArchive(Archive):
     # -- whole in one place -----------------------------------------------------------------------
 
     def receipt(self, archived: Archived) -> str:
-        """By what `find` knows it again."""
+        """The text by which `find` finds it again."""
         return spell_receipt(archived.name, archived.id)
 
     def find(self, receipt: str, root: Path) -> Archived | None:
-        """What that receipt was made for, if it is there, whole and the same; see `Archive`."""
+        """The archived entry of that receipt, if it is there and unchanged; see `Archive`."""
         table = fields.table(fields.parsed(os.fsencode(receipt)))
         name, identifier = fields.text(table, "name"), fields.text(table, "id")
         e_tag = fields.words(table, "e_tag")
@@ -289,10 +289,11 @@ class ObjectArchive(Archive):
         return archived if archived is not None and archived.id == identifier and is_same else None
 
     def tidy(self, remover: Remover) -> tuple[int, Removed]:
-        """Delete objects that have had no manifest for a day: how many, and what that freed.
+        """Delete objects that are a day old and have no manifest. Returns their number and the
+        result.
 
-        Only a clean that archives, or has limits for the archive, asks the store for that. If it
-        cannot be asked, they can wait: what has to go there says what is wrong.
+        Only a clean that archives, or has limits for the archive, does this. If the store cannot be
+        reached, nothing is reported: archiving an entry reports it.
         """
         removed, count = Removed(), 0
         if not (self._used or self.limits.are_set):
@@ -311,7 +312,7 @@ class ObjectArchive(Archive):
             if not _NAME.fullmatch(name) or is_young or name + MANIFEST in objects:
                 continue
             try:
-                if self.bucket.look(name + MANIFEST) is None:  # since the list was made
+                if self.bucket.look(name + MANIFEST) is None:  # it may be newer than the list
                     self.bucket.delete(stored.name)
                     count += 1
                     removed.freed_bytes += stored.size
@@ -321,7 +322,7 @@ class ObjectArchive(Archive):
 
 
 def spell_receipt(name: str, identifier: str, e_tag: str = "") -> str:
-    """The text that `ObjectArchive.find` reads; an `e_tag` tells the very object."""
+    """The text that `ObjectArchive.find` reads; an `e_tag` limits it to that very object."""
     return json.dumps({"name": name, "id": identifier, "e_tag": e_tag})
 
 

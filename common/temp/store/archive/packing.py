@@ -1,5 +1,5 @@
 """Copies an entry into the holding area of an archive, or packs it as a tar, and compares the
-result with what was read.
+result with the entry.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _NAMES: Final = "names"
 
 
 class Workbench:
-    """The open batch of a holding area that an entry is packed into, as `DATA`. Close it after use:
-    that deletes what is still there.
+    """The open batch of a holding area into which an entry is packed, as `DATA`. Close it after
+    use: this deletes what is still there.
 
     Raises `NotClaimed`, or `StorageError` on a full disk.
     """
@@ -45,10 +45,10 @@ class Workbench:
             raise
         self.directory = directory
         self.place = self._area.anchored
-        """A path to it that nobody can redirect."""
+        """A path to it that cannot be redirected by renames or symlinks."""
 
     def close(self) -> None:
-        """Delete what was not moved away, and close what is open."""
+        """Delete what was not moved away, and close all descriptors."""
         try:
             for name in at.listdir(self.directory):
                 remove_at(self.directory, name)
@@ -57,18 +57,18 @@ class Workbench:
 
     @property
     def inode(self) -> int:
-        """The inode of what was packed."""
+        """The inode of the packed entry."""
         return at.stat(DATA, dir_fd=self.directory, follow_symlinks=False).st_ino
 
     @property
     def packed_bytes(self) -> int:
-        """How many bytes it takes on disk; 0 if unknown."""
+        """The bytes that it takes on disk; 0 if unknown."""
         measured = measured_at(self.directory, DATA)
         return 0 if measured is None else measured.size
 
     def pack(self, source: Source, form: ArchiveFormat) -> Digest:
         """Pack the entry in that format, and return its digest. Raises `OSError` if that fails or
-        the result differs from what was read.
+        the result differs from the entry.
         """
         return self._copy(source) if form == "dir" else self._tar(source, form)
 
@@ -103,7 +103,7 @@ class Workbench:
                     pack_by_system(tar, form, above, names.name, file, attributes=has_attributes)
                 return found
             except (OSError, Refused):
-                # Not every `tar` can do everything. If it was not the cause, `tarfile` fails too.
+                # Some versions of `tar` lack features. If that is not why, `tarfile` fails too.
                 remove_at(self.directory, DATA)
         with self._packing(form, found) as file:
             pack_by_python(form, name, source.portable(), file)

@@ -1,8 +1,8 @@
-"""Restores what was archived: verified, never over anything, and always whole in one place.
+"""Restores archived entries: verified, without overwriting, and always whole in one place.
 
-It is renamed if possible. Otherwise it is unpacked into the root's holding area, read again from
-there and compared with the manifest, and put in its place by one rename; then it is deleted from
-the archive. After a kill, the next sweep or the next restore finishes the work.
+An entry is renamed if possible. Otherwise it is unpacked into the root's holding area, read again,
+compared with the manifest, and put in its place by one rename; then it is deleted from the archive.
+After a kill, the next sweep or the next restore finishes the work.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from .archives import Archive
 from .leftovers import finish_root
 
 Holder: TypeAlias = Archive | UndoArea
-"""What an entry can be restored from."""
+"""The places from which an entry can be restored."""
 
 _ENTRY: Final = "entry"
 
 
 def find_archived(holders: Sequence[Holder], name: str, project: Path) -> tuple[Holder, Archived]:
-    """The archived entry that a user calls `name`, and the one of `holders` it is in.
+    """The archived entry that a user calls `name`, and the one of `holders` that it is in.
 
     `name` is its name or file there, the path that it had in its root or the last part of that, or
-    its present path. Or it is a label, with or without a category: then it is the newest of a
-    category by its stamp. Raises `InvalidSettings` if none matches, or several do, and
-    `StorageError` if none matches where it was possible to look.
+    its current path. Or it is a label, with or without a category: then the entry is the one with
+    the newest stamp, if all that match are in one category. Raises `InvalidSettings` if none
+    matches, or several do, and `StorageError` if none matches but a holder could not be read.
     """
     found: list[tuple[Holder, Archived]] = []
     unread: StorageError | None = None
@@ -59,7 +59,7 @@ def find_archived(holders: Sequence[Holder], name: str, project: Path) -> tuple[
         try:
             found += [(holder, archived) for archived in holder.listed(root_of(project))]
         except StorageError as error:
-            unread = error  # what can be undone comes back without a network
+            unread = error  # entries in the undo area can be restored without a network
     for names_of in (_names, _last_names):
         named = [one for one in found if name in names_of(one[1])]
         if len(named) == 1:
@@ -83,7 +83,7 @@ def find_archived(holders: Sequence[Holder], name: str, project: Path) -> tuple[
 
 
 def _names(archived: Archived) -> tuple[str, ...]:
-    # In roots without categories, one entry's path can be an older one's name here.
+    # In roots without categories, the path of an entry can be the name of an older one here.
     return (
         archived.name,
         archived.data,
@@ -100,7 +100,7 @@ def _last_names(archived: Archived) -> tuple[str, ...]:
 def _told_apart(
     named: Sequence[tuple[Holder, Archived]], found: Sequence[tuple[Holder, Archived]]
 ) -> str:
-    """The names that tell each of those `named` from all that were `found`."""
+    """The names, or else the paths, that distinguish each of `named` from all `found`."""
     names = [one.name for _, one in named]
     if all(sum(name in _names(one) for _, one in found) == 1 for name in names):
         return f"{' or '.join(names)}; give one of these names"
@@ -110,10 +110,10 @@ def _told_apart(
 def restore(holder: Holder, archived: Archived, place: Place) -> bool:
     """Put it in its place and remove it from `holder`. Returns whether it was pinned there.
 
-    It counts as new from then on; otherwise the next clean would delete it. It is pinned where age
-    does not matter: among jobs and the user's auto-cleanup entries, and where a service or a test
-    run deletes what an earlier one recorded and left. Raises `StorageError` or `Refused` (the place
-    is taken, it differs from its manifest, it is in use); then it is still in the archive.
+    From then on it counts as new; otherwise the next clean would delete it. It is pinned if age
+    does not protect it there: among jobs and the user's auto-cleanup entries, and where a service
+    or a test run deletes what an earlier one left. Raises `StorageError` or `Refused` (the place is
+    taken, it differs from its manifest, it is in use); then it is still in the archive.
     """
     if archived.problem or (archived.manifest is None and archived.format != "dir"):
         problem = archived.problem or "it has no manifest"
@@ -139,7 +139,7 @@ def restore(holder: Holder, archived: Archived, place: Place) -> bool:
 
 
 def finish_killed(holder: Holder, root: Path) -> None:
-    """Finish what killed processes left in `holder` and `root`, as far as possible.
+    """Finish the leftovers of killed processes in `holder` and `root`, as far as possible.
 
     Raises `StorageError` or `Refused` if one of them cannot be read.
     """
@@ -160,7 +160,7 @@ def _make_room(place: Place) -> None:
 
 
 def _goes_at_once(place: Place) -> bool:
-    """Whether an unused entry there is deleted at any age."""
+    """Whether an unused entry there is deleted regardless of its age."""
     if place.root == user_root() or place.layout is JOBS:
         return True
     if place.layout is not FILES and not is_inside(place.path, TEST):
@@ -172,22 +172,22 @@ def _goes_at_once(place: Place) -> bool:
 
 @contextlib.contextmanager
 def _pinned(place: Place) -> Iterator[None]:
-    """Pin what is restored there, if it gets there."""
+    """Pin the entry to restore; if it does not get there, remove the pin."""
     write_pin(place.root, place.path, "restored", place.layout)
     try:
         yield
     finally:
         if os.path.lexists(place.full):
-            # Again, since a sweep removes pins of entries that do not exist yet.
+            # Pin it again: while the entry did not exist yet, a sweep may have removed the pin.
             write_pin(place.root, place.path, "restored", place.layout)
         else:
             remove_pin(place.root, place.path)
 
 
 def _unpack(archive: Archive, archived: Archived, place: Place) -> None:
-    """Put a copy that was compared in its place, and delete it from the archive.
+    """Put a verified copy in its place, and delete the entry from the archive.
 
-    Not under a process that works there, and not what has changed there since it was copied.
+    Fails if a process works in the archived entry, or if that has changed since it was copied.
     """
     state = archive.state(archived)
     with contextlib.closing(HoldingArea(place.root, batch=True)) as area:
@@ -205,7 +205,7 @@ def _unpack(archive: Archive, archived: Archived, place: Place) -> None:
             with putting.renewed(os.path.join(area.anchored, _ENTRY), place, mode):
                 putting.put(_ENTRY, directory, place)
         except BaseException:
-            if _ENTRY in os.listdir(area.anchored):  # otherwise it is already where it belongs
+            if _ENTRY in os.listdir(area.anchored):  # otherwise it is already in its place
                 transfer.end(area)
                 remove_at(area.open() or directory, _ENTRY)
             raise
@@ -248,4 +248,5 @@ def _copy(archive: Archive, archived: Archived, area: HoldingArea, directory: in
     if not manifest.has_contents:
         copied = digest(tree(directory, _ENTRY, contents=False))
     putting.verify(archived, copied)
-    return manifest.mode
+    # What a file runs as was checked for the mode that was copied, not for that in the manifest.
+    return manifest.mode & (0o1777 | first.mode) if first.kind == "file" else manifest.mode

@@ -1,5 +1,5 @@
-"""Files whose other end a thread works at: what packs and unpacks needs files, and an object store
-takes and gives pieces. Nothing of it is written to a disk.
+"""Pipes between file-based packing code and the pieces of an object store, each served by a
+thread. Nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _PIECE: Final = 1 << 20
 
 
 class Cut(Exception):
-    """What was being written has ended too early, so that it must not be stored."""
+    """The written data ended too early, and must not be stored."""
 
 
 @contextlib.contextmanager
 def sent(send: Callable[[Iterator[bytes]], None]) -> Iterator[IO[bytes]]:
     """A file to write to. `send` gets the pieces in another thread, and has returned at the end.
 
-    If the block raises, so does the iterator of the pieces: `send` must store nothing then. Raises
+    If the block raises, so does the iterator of the pieces; then `send` must store nothing. Raises
     what `send` raises.
     """
     out, into = os.pipe()
@@ -40,7 +40,7 @@ def sent(send: Callable[[Iterator[bytes]], None]) -> Iterator[IO[bytes]]:
         except BaseException as error:
             failures.append(error)
         finally:
-            source.close()  # so that whoever writes ends, too
+            source.close()  # so that the writer gets an error and ends
 
     source, file = open(out, "rb"), open(into, "wb")  # noqa: SIM115 - closed below and by `run`
     thread = threading.Thread(target=run, daemon=True)
@@ -76,7 +76,7 @@ def received(pieces: Generator[bytes, None, None]) -> Iterator[IO[bytes]]:
                     while view:
                         view = view[file.write(view) :]
         except BrokenPipeError:
-            pass  # nobody reads on
+            pass  # the reader has stopped
         except BaseException as error:
             failures.append(error)
 

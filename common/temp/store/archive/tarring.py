@@ -51,18 +51,18 @@ def _environment() -> dict[str, str]:
 def pack_by_system(
     tar: str, form: ArchiveFormat, above: str, names: str, file: IO[bytes], *, attributes: bool
 ) -> None:
-    """Pack what is listed in the file `names` (paths below the directory `above`, each followed by
-    NUL) into `file`, with the program `tar`. Raises `StorageError` with its error message.
+    """Pack the files listed in the file `names` (paths below the directory `above`, each followed
+    by NUL) into `file`, with the program `tar`. Raises `StorageError` with its error message.
 
-    Its output goes through this process, so that `tar` ends if this process is killed. The output
-    is compressed here, since not every `tar` supports every format.
+    The output goes through this process, so that `tar` ends if this process is killed. It is
+    compressed here, since not every `tar` supports every format.
     """
     command = [
         tar, "--create", "--file=-", "--format=pax", "--numeric-owner",
         *(("--xattrs", "--xattrs-include=*") if attributes else ()),
         f"--directory={above}", "--no-recursion", "--null", f"--files-from={names}",
     ]  # fmt: skip
-    # A file, since `tar` may print an error for each of a million names.
+    # Use a file, since `tar` may print an error for each of a million names.
     with open(f"{names}.errors", "x+b") as errors, codec_of(form).compressed(file) as sink:
         process = subprocess.Popen(  # noqa: S603 - the user's own `tar`
             command, env=_environment(), stdout=subprocess.PIPE, stderr=errors
@@ -138,8 +138,8 @@ class _Content:
 def unpacked(form: ArchiveFormat, file: IO[bytes]) -> Generator[Item, None, None]:
     """The items of the tar archive in `file`, one after the other, in bounded memory.
 
-    All lie below one top name, which is left out of their paths. Raises `Refused` if it is not such
-    an archive, if data follows its end, or if something in it lies elsewhere.
+    All are below one top name, which is left out of their paths. Raises `Refused` if it is not such
+    an archive, if data follows its end, or if a member is outside that top name.
     """
     try:
         with codec_of(form).decompressed(file) as stream:
@@ -187,7 +187,7 @@ def _item(
         return Item(path, kind, target=target)
     read = None
     if kind == "file":
-        # Some programs omit the holes of a sparse file.
+        # Some programs omit the holes of sparse files.
         content = tar.extractfile(member) if member.issparse() else stream
         assert content is not None
         read = partial(_read_on, content)
@@ -196,7 +196,7 @@ def _item(
         path,
         kind,
         mode=member.mode & 0o7777,
-        # `tarfile` rounds the number, so the text is parsed.
+        # Parse the text, since `tarfile` rounds the number.
         mtime_ns=int(Decimal(time).scaleb(9)) if time else int(member.mtime) * 10**9,
         size=member.size if kind == "file" else 0,
         target=member.linkname if kind == "symlink" else "",

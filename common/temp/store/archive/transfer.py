@@ -2,8 +2,8 @@
 in one place.
 
 Each transfer has its own directory in the root's holding area, with a file that says where the
-entry comes from and where it goes. Unlike other leftovers it is not simply deleted: on the way into
-an archive, only if the entry is whole there; on the way back, only if it is still there.
+entry comes from and where it goes. Unlike other leftovers, a transfer is not simply deleted: on the
+way into an archive, only if the entry is whole there; on the way back, only if it is still there.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _WAYS: Final[tuple[Way, ...]] = ("to archive", "from archive")
 
 
 class Intent(NamedTuple):
-    """One transfer: which way, and between which places.
+    """One transfer: its direction, and the two places.
 
     The entry at `path` of a root goes into the archive at the location `archive`, or comes from
-    there. The archive made the `receipt` and finds the entry by it; nobody else reads it. `inode`
-    is that of an entry that comes from there.
+    there. The `receipt` is made by the archive, which alone reads it, to find the entry. `inode` is
+    the inode of an entry that comes from the archive.
     """
 
     way: Way
@@ -56,7 +56,7 @@ class Intent(NamedTuple):
 
 
 def begin(area: HoldingArea, intent: Intent) -> bool:
-    """Make the batch `area` a transfer, and return whether that worked; it fails on a full disk.
+    """Make the batch `area` a transfer; false if the disk is full.
 
     An entry that comes from an archive must already be whole in `area`. Raises `OSError` or
     `NotClaimed`.
@@ -109,8 +109,8 @@ def settle(held: Held, archive: Archive | None = None) -> str:
     """Finish a transfer that a killed process left. Returns "" if the rest of it can be deleted,
     else why it has to stay.
 
-    Anybody may have put it there. So it must be a possible transfer of an entry of this root: to
-    or from `archive`, the archive in its settings, or its undo area.
+    The transfer is untrusted. So it must be a plausible one for an entry of this root: to or from
+    `archive`, the archive in its settings, or its undo area.
     """
     try:
         directory = at.open(held.held, DIRECTORY_FLAGS, dir_fd=held.holding)
@@ -132,9 +132,9 @@ def settle(held: Held, archive: Archive | None = None) -> str:
             return _elsewhere(intent)
         archived = place.find(intent.receipt, held.root)
         if archived is not None and intent.way == "to archive" and archived.manifest is None:
-            archived = None  # somebody else put it there
+            archived = None  # it was put there by something else
         if what:
-            # Either way, the copy here goes if the entry is whole in the archive.
+            # In both directions, the copy here goes if the entry is whole in the archive.
             return "" if archived is not None else _give_back(held, directory, what, intent)
         if intent.way == "from archive" and archived is not None:
             return _drop(held.root, place, archived, intent)
@@ -165,14 +165,14 @@ def _read(top: int, directory: int) -> Intent:
     inode = fields.whole(table, "inode", most=2**128)
     if "receipt" in table:
         return Intent(way, path, archive, fields.text(table, "receipt"), inode)
-    # Of an older version, which had no archives but in directories.
+    # Written by an older version, which only had archives in directories.
     receipt = receipt_in({**table, "inode": inode if way == "to archive" else 0})
     return Intent(way, path, archive, receipt.spell(), inode)
 
 
 def _trusted(top: int) -> frozenset[int]:
-    """The users whose transfers this user finishes: itself, and the superuser and the owner of the
-    root directory, who can do more here anyway.
+    """The users whose transfers this user finishes: itself, the superuser, and the owner of the
+    root directory. The latter two could do worse here anyway.
     """
     if not hasattr(os, "geteuid"):
         return frozenset()
@@ -207,7 +207,7 @@ def _archives(root: Path, archive: Archive | None) -> Iterator[Archive]:
         yield archive
     yield LocalArchive(root / STORE / UNDO)  # an older version could copy back from there
     if root == user_root():
-        return  # everybody can write beside it
+        return  # its parent directory is writable by everyone
     project = find_project(root.parent, otherwise=root)
     if project != root:
         from ..root.loading import load
@@ -227,8 +227,8 @@ def _elsewhere(intent: Intent) -> str:
 
 
 def _give_back(held: Held, directory: int, what: str, intent: Intent) -> str:
-    """Put it in its place; "" or where it is instead."""
-    # By the open root: its path may lead to another directory now.
+    """Put it in its place. Returns "", or where it is instead."""
+    # Use the open root: its path may lead to another directory now.
     with contextlib.ExitStack() as stack:
         payload = Held(held.root, directory, what, stack, held.top)
         payload.batch = held.held
@@ -240,9 +240,9 @@ def _give_back(held: Held, directory: int, what: str, intent: Intent) -> str:
 
 
 def _drop(root: Path, archive: Archive, archived: Archived, intent: Intent) -> str:
-    """Delete from the archive what was restored from there, if it is still where it was put.
+    """Delete a restored entry from the archive, if the restored one is still in its place.
 
-    If it is not, or that is unknown, it stays in the archive. Returns "" or what failed.
+    If it is not, or that is unknown, the archived one stays. Returns "", or what failed.
     """
     manifest = archived.manifest
     if manifest is None or archived.root is None:

@@ -1,4 +1,6 @@
-"""Puts one entry into an archive in an object store: streamed, read back, then its manifest."""
+"""Puts one entry into an archive in an object store: streams it, reads it back, then writes its
+manifest.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,15 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 180
 _OVERHEAD: Final = 2048
-"""How much a tar may add for one file or directory."""
+"""The most bytes that a tar adds for one file or directory."""
 
 _STALE_SECONDS: Final = 12 * 3600.0
-"""After so long an object is not published any more: after a day, another clean could take it for
-one that nobody will finish. A computer may sleep at any point."""
+"""An object older than this is no longer published (the computer may have slept): after a day,
+another clean could delete it as left by a killed process."""
 
 
 def object_name(path: str, identifier: str) -> str:
-    """The name for the entry at `path`, of letters that every store takes."""
+    """The object name for the entry at `path`, with only characters that every store accepts."""
     said = re.sub(r"[^A-Za-z0-9._-]", "=", path.replace("/", "__"))
     return f"{said[:_LONGEST]}.{identifier}"
 
@@ -76,22 +78,22 @@ class ObjectDeposit(Deposit):
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The sockets in it that were not packed."""
+        """The sockets in it, which were not packed."""
         return tuple(self._source.left_out)
 
     @property
     def receipt(self) -> str:
-        """By what the archive knows the very object that was packed."""
+        """The text by which the archive finds exactly this object."""
         return spell_receipt(self._name, self._id, self._e_tag)
 
     def pack(self) -> None:
-        """Store the packed entry, read it back and compare it; nothing of it is on a disk."""
+        """Store the packed entry, read it back and compare it, without writing to disk."""
         with self._failing():
             if self._bucket.failure is not None:
-                raise self._bucket.failure  # so that a thousand entries do not wait for it
+                raise self._bucket.failure  # so that not every one of many entries waits for it
             with self._source.opened() as (parent, name):
                 self.state = state(parent, name)
-                # After that, so that what comes since then is noticed.
+                # Only after taking the state, so that later changes are noticed.
                 self._source.only = None if self._part is None else self._part(parent, name)
             expected = self._expected_bytes()
             digester, whole = Digester(), sha256()
@@ -128,14 +130,14 @@ class ObjectDeposit(Deposit):
             self._manifest = spell_manifest(manifest, packed)
 
     def _expected_bytes(self) -> int:
-        """How many bytes the tar has at most, if the entry does not grow."""
+        """The most bytes that the tar has, if the entry does not grow."""
         entry = self._source.step.entry
         if not entry.partial:
             return entry.apparent + (entry.files + entry.directories) * _OVERHEAD
         return sum(item.size + _OVERHEAD for item in self._source.items(contents=False))
 
     def _check_stored(self, packed: Packed) -> None:
-        """Raise `StorageError` unless the object is there, whole, and the one that was."""
+        """Raise `StorageError` unless the object is there, whole and unchanged."""
         stored = self._bucket.look(self._data)
         if stored is None or stored.size != packed.size or self._e_tag not in ("", stored.e_tag):
             raise StorageError(0, f"{self.where} is not what was stored there")
@@ -143,7 +145,7 @@ class ObjectDeposit(Deposit):
         self._packed = packed
 
     def publish(self) -> None:
-        """Write the manifest if there is none, read it back, and look at the object once more."""
+        """Write the manifest if there is none, read it back, and check the object once more."""
         with self._failing():
             if time.time() - self._stored_at > _STALE_SECONDS:
                 raise StorageError(0, "it was stored too long ago; clean again")
@@ -164,11 +166,11 @@ class ObjectDeposit(Deposit):
             self._check_stored(self._packed)
 
     def keep(self) -> None:
-        """Keep it when this is closed."""
+        """Make `close` keep it."""
         self._kept = True
 
     def close(self) -> None:
-        """Take back what was not kept."""
+        """Remove what was not kept."""
         if self._began and not self._kept:
             with contextlib.suppress(TempError):  # without a manifest, a later clean does it
                 self._bucket.delete(self._name + MANIFEST)

@@ -23,10 +23,10 @@ from .presets import Made
 
 @contextlib.contextmanager
 def opened_project(project: Path) -> Iterator[int]:
-    """The open directory `project`, a path without links as it was when the command began.
+    """Open the directory `project`, a path that was free of symlinks when the command began.
 
-    Anybody who can write above it can replace it by a link or another directory meanwhile, so
-    everything to delete is looked up in this open directory. Raises `StorageError`.
+    Any user who can write to a parent directory can replace it by a symlink or another directory
+    meanwhile, so everything to delete is looked up in this open directory. Raises `StorageError`.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -37,8 +37,8 @@ def opened_project(project: Path) -> Iterator[int]:
 
 
 def measure_artefact(top: int, path: str) -> Measured:
-    """How much the artefact at `path` below the open directory `top` is; nothing if it is gone or
-    cannot be read.
+    """The measure of the artefact at `path` below the open directory `top`; empty if it is gone or
+    unreadable.
     """
     try:
         with _below(top, path) as (parent, name):
@@ -48,8 +48,7 @@ def measure_artefact(top: int, path: str) -> Measured:
 
 
 def remove_artefact(top: int, path: str) -> Removed:
-    """Delete the artefact at `path` below the open directory `top`; the result lists what could not
-    be deleted.
+    """Delete the artefact at `path` below the open directory `top`; the result lists failures.
 
     It is deleted in place, without a claim: a half-deleted `build` still matches, so the next
     `clean` finishes it, or lists it if the rest no longer shows what made it.
@@ -62,8 +61,8 @@ def remove_artefact(top: int, path: str) -> Removed:
 
 
 def remove_made(top: int, path: str, made: Made) -> Removed:
-    """As `remove_artefact`, but what shows that a tool `made` it goes last, after all else is gone:
-    the next `clean` knows by that what a killed one leaves.
+    """Like `remove_artefact`, but the files that show that a tool `made` it are deleted last, so
+    that the next `clean` recognises what a killed one left.
     """
     removed = Removed()
     try:
@@ -94,7 +93,7 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
     """Remove an old root that was cleaned, if it is empty: its categories, the store that the sweep
     made in it (including its history, which is not shown anywhere), and the root itself.
 
-    An untrusted root, for example behind a link that git tracks, is left as it is.
+    An untrusted root, for example behind a symlink that git tracks, is left as it is.
     """
     own = [f"{STORE}/{name}" for name in STORE_PARTS]
     with contextlib.suppress(OSError, TempError), contextlib.ExitStack() as stack:
@@ -114,8 +113,8 @@ def drop_empty_root(root: Path, categories: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _below(top: int, path: str) -> Iterator[tuple[int, str]]:
-    """The open directory of `path` below the open `top`, and its name there. No part of the way
-    may be a link or, since the search, a mount point.
+    """The open parent directory of `path` below the open `top`, and the last name. No part of the
+    path may be a symlink or have become a mount point since the search.
     """
     *above, name = path.split("/")
     with opened_below(top, *above, unmounted=True) as parent:

@@ -1,4 +1,4 @@
-"""When the sources of a project last changed, but for its artefacts."""
+"""Finds out when the sources of a project last changed, apart from its artefacts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .work import NEVER_ENTERED
 
 
 class Changes:
-    """The newest file that a search meets below each directory, by paths relative to the project.
+    """The newest file that a search found below each directory, by path relative to the project.
 
     The times of directories do not count: a clean changes them.
     """
@@ -19,15 +19,15 @@ class Changes:
         self._is_summed = False
 
     def note(self, directory: str, item: os.DirEntry[str]) -> None:
-        """Take in a file that lies in `directory`."""
+        """Note a file in `directory`."""
         with contextlib.suppress(OSError):
             changed = item.stat(follow_symlinks=False).st_mtime
             path = f"{directory}/{item.name}" if directory else item.name
             self._newest[directory] = max(self._newest.get(directory, (0.0, "")), (changed, path))
 
     def note_project(self, directory: str, top: str) -> None:
-        """Take in the files of a project at `directory` that is inside this one, and at the path
-        `top`: it may need what lies above it. What its tools built there counts as well.
+        """Note the files of an inner project at `directory`, whose path is `top`: it may depend on
+        artefacts above it. What its tools built there counts as well.
         """
         waiting = [(directory, top)]
         while waiting:
@@ -40,7 +40,7 @@ class Changes:
                         waiting.append((f"{place}/{item.name}", item.path))
 
     def below(self, directory: str) -> tuple[float, str]:
-        """When something below `directory` last changed (seconds since 1970), and what."""
+        """When the newest file below `directory` changed (seconds since 1970), and its path."""
         if not self._is_summed:
             self._is_summed = True
             for place, newest in tuple(self._newest.items()):

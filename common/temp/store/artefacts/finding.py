@@ -1,10 +1,11 @@
-"""Finds the artefacts of a project: by name, or by what lies beside them; never what git tracks."""
+"""Finds the artefacts of a project by name or by neighbouring files; never what git tracks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -25,14 +26,15 @@ from .work import NEVER_ENTERED, is_work_tree, what_else, work_in
 
 _SCRATCH: Final = frozenset({*SCRATCH_NAMES, ".tmp-archive", STORE})
 _INSTALLED: Final = ".dist-info"
+_INSTALLED_IN: Final = frozenset({"site-packages", "dist-packages"})
+_SOLUTION: Final = "*.sln*"  # of .NET
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
 
 class Artefact(NamedTuple):
     """Something that a build made: `path` relative to the project, and the pattern that matches.
 
-    `kept` says why it must stay, or is "". `made` is the row of the presets that it is of, if it
-    is of one.
+    `kept` says why it must stay, or is "". `made` is the row of the presets that matches, if any.
     """
 
     path: str
@@ -42,8 +44,17 @@ class Artefact(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The directory, relative to the project, that it is made of: where its marker lies."""
+        """The directory, relative to the project, of its sources, which contains its marker."""
         return "" if self.made is None else self.path.rpartition("/")[0]
+
+    def is_built_from(self, directory: Path) -> bool:
+        """Whether that, which is above its source, is a project of many modules of its kind."""
+        names: list[str] = []
+        with contextlib.suppress(OSError):
+            names = os.listdir(directory)
+        return self.made is not None and bool(
+            self.made.marker(names) or filter_names(names, _SOLUTION)
+        )
 
 
 def find_artefacts(
@@ -60,15 +71,15 @@ def find_artefacts(
 ) -> list[Artefact]:
     """The artefacts of `project`, sorted by path; `kept` marks those that must stay.
 
-    Only what a tool certainly made goes, unless an ignore rule of git names the artefact, or with
-    `include_unsure`.
+    An artefact must stay unless a tool certainly made it, a git ignore rule names it, or
+    `include_unsure` is set.
 
     `patterns` are shell globs for names, or for paths below the project if they contain a `/`; one
-    that ends with `/` is for directories only. The search does not enter other projects inside this
-    one, be they among `projects` or not, other git work trees, virtual environments,
-    `node_modules`, what other presets know (unless one of the `patterns` is a path into it),
-    scratch, mounted filesystems or symlinks. It also skips the entries of roots, whether these are
-    among `roots` or not, and what was archived. `changes` takes in all other files.
+    that ends with `/` matches only directories. The search does not enter other projects inside
+    this one (in `projects` or not), other git work trees, virtual environments, `node_modules`,
+    artefacts of other presets (unless one of the `patterns` is a path into them), scratch, mounted
+    filesystems or symlinks. It also skips archived entries and the entries of roots (in `roots` or
+    not). All other files are noted in `changes`.
     """
     mounts = mounts_below(str(project))
     own_roots = _lying_in(project, roots)
@@ -101,7 +112,7 @@ def find_artefacts(
 def why_kept_by_now(
     project: Path, artefact: Artefact, tracked: Tracked, *, include_unsure: bool = False
 ) -> str:
-    """Why the artefact must stay by what git says now, and what lies in it; "" if it may go."""
+    """Why the artefact must stay according to git and its content now; "" if it may be removed."""
     inside, doubt = tracked.look_again(artefact.path)
     if inside:
         return f"git tracks {inside} by now"
@@ -111,36 +122,51 @@ def why_kept_by_now(
 
 
 def _why_not(project: Path, artefact: Artefact, doubt: str) -> str:
-    """Why it may be hand-written, where there is a `doubt` about that; "" if it is not."""
+    """If there is a `doubt`, why the artefact may be hand-written; "" if it is not."""
     doubt = doubt or _in_package(project, artefact.path)
     unsure = why_unsure(project, artefact.path, artefact.made) if doubt else ""
     return f"{unsure}, and {doubt}; {TAKES_UNSURE}" if unsure else ""
 
 
 def _in_package(project: Path, path: str) -> str:
-    """Why an ignore rule does not show that it was made: a package that is called `build`, as in
-    `src/app/build`, is ignored by the rule for `/build`. "" if it is in none.
+    """Why a git ignore rule does not prove that a tool made the artefact: it is in a Python
+    package, or looks like one of another language. A rule `build` also ignores a package
+    `src/app/build`. "" if it is in none.
     """
     above, _, name = path.rpartition("/")
-    # At the top, tools build; and a project may be a package itself.
+    # Tools build at the top level, and a project may itself be a package.
     if not above or name == _BYTECODE or not (project / path).is_dir():
         return ""
-    is_in_one = any(os.path.lexists(project / one / "__init__.py") for one in (path, above))
-    return "it is in a package of Python" if is_in_one else ""
+    if any(os.path.lexists(project / one / "__init__.py") for one in (path, above)):
+        return "it is in a package of Python"
+    with contextlib.suppress(OSError):
+        held = os.listdir(project / path) if name in _PACKAGES_TOO else ()
+        found = next((one for one in sorted(held) if _is_module(one)), "")
+        return f"{found} lies in it, as in a package" if found else ""
+    return ""
 
+
+def _is_module(name: str) -> bool:
+    """Whether a file called so is written by people where it lies."""
+    return name.endswith(_MODULES) and not name.endswith(".d.ts")
+
+
+_PACKAGES_TOO: Final = ("build", "dist")
+_MODULES: Final = (".py", ".go", ".rs", ".java", ".kt", ".scala", ".cs", ".swift", ".ts", ".tsx")
+"""Sources of languages whose packages hold them directly, where build tools rarely write any."""
 
 _BYTECODE: Final = "__pycache__"
 
 
 def _lying_in(project: Path, places: Iterable[Path]) -> frozenset[str]:
-    """Those of `places` that are in `project`, relative to it."""
+    """The `places` that are in `project`, relative to it."""
     real = os.path.realpath(project)
     inside = [place for place in map(os.path.realpath, places) if is_inside(place, real)]
     return frozenset(os.path.relpath(place, real) for place in inside)
 
 
 class _Search(NamedTuple):
-    """A search for artefacts, with what it neither finds nor enters."""
+    """A search for artefacts, with the places that it skips."""
 
     project: Path
     patterns: Sequence[str]
@@ -148,11 +174,11 @@ class _Search(NamedTuple):
     mounts: frozenset[str]
     roots: frozenset[str]
     others: frozenset[str]
-    """What is not of the project: the archive, and other projects."""
+    """The archive and other projects, which are not part of this project."""
     changes: Changes | None
 
     def found(self) -> Iterator[Artefact]:
-        """The artefacts, in no order."""
+        """The artefacts, unsorted."""
         wanted = frozenset(made for preset in self.presets for made in preset.made)
         globs = (*self.patterns, *(one for preset in self.presets for one in preset.globs))
         waiting = [""]
@@ -160,8 +186,10 @@ class _Search(NamedTuple):
             relative = waiting.pop()
             with contextlib.suppress(OSError), os.scandir(self.project / relative) as listed:
                 items = {item.name: item for item in listed}
-                if relative and any(name.endswith(_INSTALLED) for name in items):
-                    continue  # packages that are installed, as in an environment of another kind
+                if os.path.basename(relative) in _INSTALLED_IN or (
+                    relative and any(name.endswith(_INSTALLED) for name in items)
+                ):
+                    continue  # installed packages, for example in an unusual environment
                 for path, item in self._part_of_project(relative, items):
                     is_directory = item.is_dir(follow_symlinks=False)
                     known = list(_made(item.path, items)) if is_directory else []
@@ -188,7 +216,7 @@ class _Search(NamedTuple):
     def _part_of_project(
         self, relative: str, items: dict[str, os.DirEntry[str]]
     ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """What in a directory is neither scratch nor archived, with its path."""
+        """The paths and items in a directory that are neither scratch nor archived."""
         layout = PIPELINE  # runs can be anywhere, and their names are unique
         if STORE in items or (relative or os.curdir) in self.roots:
             try:
@@ -197,7 +225,7 @@ class _Search(NamedTuple):
                 return
         for name, item in items.items():
             path = f"{relative}/{name}" if relative else name
-            # What has a manifest beside it was archived.
+            # A manifest beside an item shows that it was archived.
             if name in _SCRATCH or path in self.others or f"{name}{MANIFEST}" in items:
                 continue
             if not layout.holds(name, is_directory=item.is_dir(follow_symlinks=False)):
@@ -208,7 +236,7 @@ class _Search(NamedTuple):
         return not is_known and item.is_dir(follow_symlinks=False)
 
     def _is_to_enter(self, path: str, item: os.DirEntry[str]) -> bool:
-        # What is mounted may be a tracked directory under another name.
+        # A bind mount may be a tracked directory under another name.
         return (
             item.name not in NEVER_ENTERED
             and path not in self.mounts
@@ -227,7 +255,7 @@ _BY_GLOB: Final = tuple(
 
 
 def _made(directory: str, beside: Collection[str]) -> Iterator[Made]:
-    """The rows of all presets that the directory is of, with those names `beside` it."""
+    """The rows of all presets that match the directory, with those names `beside` it."""
     name = os.path.basename(directory)
     rows = (*_BY_NAME.get(name, ()), *(made for glob, made in _BY_GLOB if fnmatchcase(name, glob)))
     for made in rows:

@@ -1,4 +1,4 @@
-"""Whether a tool certainly made an artefact, judged by its content where git cannot tell."""
+"""Judges by its content whether a tool certainly made an artefact, if git cannot tell."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .releases import has_metadata, project_of
 
 _CACHE_SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
 _MOST_READ: Final = 4 << 20
-"""How many bytes of a file are read; tools do not write larger ones."""
+"""The most bytes read of a file; tools do not write larger ones."""
 
 _LARGEST_LOCK: Final = 64 << 20
-"""The same for the list of all modules."""
+"""The most bytes read of npm's list of modules."""
 
 _PYC: Final = re.compile(r"(?P<stem>.+?)\.[a-z]+-?\d+[\w.-]*\.pyc(\.\d+)?")
 _EGG_INFO: Final = re.compile(
@@ -46,14 +46,14 @@ _SOURCE: Final = frozenset(
 
 
 class _Unsure(Exception):
-    """Something that no known tool made; the text names it."""
+    """Something was not made by a known tool; the text names it."""
 
 
 def why_unsure(project: Path, path: str, made: Made | None = None) -> str:
-    """Why the artefact at `path` may be handwritten; "" if a tool certainly made it.
+    """Why the artefact at `path` may be hand-written; "" if a tool certainly made it.
 
-    A name that is not in the table comes from the settings, so it is believed, unless the artefact
-    holds source. What is of a row of the presets is judged by what that tool puts there.
+    A name that is not in the table comes from the settings, which are trusted unless the artefact
+    holds source. With `made`, it is judged by what the tool of that preset puts there.
     """
     artefact = project / path
     proof = next(
@@ -62,10 +62,11 @@ def why_unsure(project: Path, path: str, made: Made | None = None) -> str:
     try:
         if artefact.is_symlink():
             return "it is a symlink"
-        if artefact.is_dir() and _is_cache(artefact):
-            return ""
-        if made is not None:
+        is_cache = artefact.is_dir() and _is_cache(artefact)
+        if made is not None and (made.only or not is_cache):  # people work in tagged environments
             _of_preset(artefact, made)
+        elif is_cache:
+            return ""
         elif not artefact.is_dir() or next(_all_files(artefact), ""):
             proof(artefact)
     except _Unsure as unsure:
@@ -76,7 +77,7 @@ def why_unsure(project: Path, path: str, made: Made | None = None) -> str:
 
 
 def _bytecode(artefact: Path) -> None:
-    """Check that a `__pycache__` has only compiled modules, by source files or by headers."""
+    """Check, by source files or headers, that a `__pycache__` has only compiled modules."""
     for name in _plain_files(artefact):
         match = _PYC.fullmatch(name)
         has_source = match and (artefact.parent / f"{match['stem']}.py").is_file()
@@ -85,8 +86,8 @@ def _bytecode(artefact: Path) -> None:
 
 
 def _of_shape(paths: str) -> Callable[[Path], None]:
-    """A check that every file below matches the pattern `paths`: for a cache without a tag, because
-    it is old or a killed clean has already deleted the tag.
+    """A check that every file below matches the pattern `paths`, for a cache without a tag: an old
+    one, or one whose tag a killed clean has already deleted.
     """
 
     def proof(artefact: Path) -> None:
@@ -98,7 +99,7 @@ def _of_shape(paths: str) -> Callable[[Path], None]:
 
 
 def _egg_info(artefact: Path) -> None:
-    """Check for a directory of setuptools, or the single file that distutils wrote."""
+    """Check for an egg-info directory of setuptools, or the single file of distutils."""
     told = artefact / "PKG-INFO" if artefact.is_dir() else artefact
     if not _head(told, 17).startswith(b"Metadata-Version:"):
         raise _Unsure("it holds no package metadata")
@@ -142,7 +143,7 @@ def _build(artefact: Path) -> None:
 
 
 def _dist(artefact: Path) -> None:
-    """Check for wheels and source distributions of the project that it is in."""
+    """Check that it holds only wheels and source distributions of its project."""
     names = _names(artefact.parent)
     for name in _plain_files(artefact):
         if name == ".gitignore" and _text(artefact / name).strip() == "*":
@@ -169,10 +170,10 @@ def _coverage_report(artefact: Path) -> None:
 
 
 def _of_preset(artefact: Path, made: Made) -> None:
-    """Check that it looks as its tool leaves it, by the row of the presets."""
+    """Check that its content is what its tool leaves, according to the row of the presets."""
     names = sorted(os.listdir(artefact))
     for name in names if made.only else ():
-        if not any(fnmatchcase(name, glob) for glob in made.only):
+        if not any(fnmatchcase(name, glob) for glob in (*made.only, CACHE_TAG)):
             raise _Unsure(f"{name} in it is not from a known tool")
     if MODULES in made.names:
         _modules(artefact, names)
@@ -189,7 +190,7 @@ def _of_preset(artefact: Path, made: Made) -> None:
 
 
 def _modules(artefact: Path, names: list[str]) -> None:
-    """Check that npm lists each of the modules, or that all are links, as pnpm makes them."""
+    """Check that npm lists each of the modules, or that all are symlinks, as pnpm makes them."""
     modules = [name for name in names if not name.startswith((".", "@"))]
     scopes = [name for name in names if name.startswith("@")]
     modules += [f"{scope}/{name}" for scope in scopes for name in os.listdir(artefact / scope)]
@@ -227,7 +228,7 @@ _PROOFS: Final[tuple[tuple[str, Callable[[Path], None]], ...]] = (
 
 
 def _is_same(copy: Path, source: Path) -> bool:
-    """Whether both are plain files with the same content."""
+    """Whether both are regular files with the same content."""
     try:
         return filecmp.cmp(copy, source, shallow=False)
     except OSError:
@@ -246,7 +247,7 @@ def _only(directory: Path, names: str) -> None:
 
 
 def _plain_files(directory: Path) -> list[str]:
-    """The names in a directory that holds only files; raises `_Unsure` if it holds more."""
+    """The names in a directory that holds only regular files. Raises `_Unsure` if it holds more."""
     if not directory.is_dir():
         raise _Unsure("it is not a directory")
     found = sorted(_all_files(directory))
@@ -256,7 +257,7 @@ def _plain_files(directory: Path) -> list[str]:
 
 
 def _all_files(directory: Path) -> Iterator[str]:
-    """Every file below, relative to the directory; raises `_Unsure` for one that is not plain."""
+    """Every file below the directory, relative to it. Raises `_Unsure` for special files."""
     waiting = [""]
     while waiting:
         above = waiting.pop()
@@ -273,7 +274,7 @@ def _all_files(directory: Path) -> Iterator[str]:
 
 
 def _egg_infos(directory: Path) -> Iterator[Path]:
-    """The egg-infos of the package in `directory` that setuptools certainly made."""
+    """The egg-info directories of the project in `directory` that setuptools certainly made."""
     for place in (directory, directory / "src"):
         for found in sorted(place.glob("*.egg-info")) if place.is_dir() else ():
             if found.is_dir() and not why_unsure(place, found.name):
@@ -300,7 +301,7 @@ def _text(path: Path) -> str:
 
 
 def _head(path: Path, most: int) -> bytes:
-    """The first bytes of a plain file that is not a link; empty for anything else."""
+    """The first bytes of a regular file; empty for anything else, including symlinks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
     except OSError:

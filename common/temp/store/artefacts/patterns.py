@@ -1,4 +1,4 @@
-"""The globs of artefacts in the settings: what they match, and that it is not source."""
+"""Matches the globs of artefacts from the settings, and checks that they match no source."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _USUAL_SOURCES: Final = (
     *("README*", "*.py", "*.toml", "*.cfg", "*.in", "*.md", "*.rst", "requirements*"),
     *("docs", "scripts", "tools", "notebooks", ".github", ".gitignore", ".gitlab-ci.yml"),
 )
-"""Names that are source directly in a project where git cannot tell; packages are too."""
+"""Names at the top of a project that are source if git cannot tell; packages are source too."""
 
 _PROBES: Final = ("source", "source.py")
 
 
 def check_patterns(project: Path, patterns: Iterable[str], tracked: Tracked) -> None:
-    """Raise `InvalidSettings` if a pattern that was configured matches the project's own source."""
+    """Raise `InvalidSettings` if a configured pattern matches the project's own source."""
     usual = {pattern.strip("/") for pattern in DEFAULT_ARTEFACTS}
     sources = {*_SOURCES, *_SOURCE_DIRECTORIES, *_top_level_sources(project, tracked)}
     for pattern in patterns:
         if pattern.strip("/") in usual:
-            continue  # tracked files in these stay anyway
+            continue  # tracked files in the usual artefacts stay anyway
         for source in sorted(sources):
             is_directory = source in _SOURCE_DIRECTORIES or os.path.isdir(project / source)
             below = [f"{source}/{probe}" for probe in _PROBES] if is_directory else []
@@ -46,7 +46,7 @@ def check_patterns(project: Path, patterns: Iterable[str], tracked: Tracked) -> 
 
 
 def _top_level_sources(project: Path, tracked: Tracked) -> set[str]:
-    """The source directly in `project`: what git tracks, or if unknown, what looks like source."""
+    """The names at the top of `project` that git tracks or, if unknown, that look like source."""
     if not tracked.doubt:
         return tracked.top_level()
     found = tracked.top_level()
@@ -66,7 +66,7 @@ def may_match_in(directory: str, patterns: Iterable[str]) -> bool:
 
 
 def matches(path: str, is_directory: bool, pattern: str) -> bool:
-    """Whether a pattern is for what is at `path`; see `find_artefacts`."""
+    """Whether a pattern matches `path`; see `find_artefacts`."""
     if pattern.endswith("/"):
         return is_directory and matches(path, True, pattern.rstrip("/"))
     if "/" in pattern:

@@ -1,7 +1,8 @@
-"""The presets of `clean`: for each ecosystem the artefacts that its tools make, and their markers.
+"""The presets of `clean`: the artefacts that the tools of each ecosystem make, and their markers.
 
-A new one is a row of `PRESETS`, a case for each of its artefacts in `tests/store/test_presets.py`,
-and its name in `choices.PRESETS`. Then `python3 -m tests.reference` writes the table in the docs.
+To add a preset, add a row to `PRESETS`, a case for each of its artefacts to
+`tests/store/test_presets.py`, and its name to `choices.PRESETS`. Then run
+`python3 -m tests.reference`, which generates the table in the docs.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _SHOWING: Final = (CACHE_TAG, NPM_LIST, PNPM_LIST)
 
 
 class Made(NamedTuple):
-    """Directories that a tool makes, and how they are known. All fields are globs.
+    """Directories that a tool makes, and how they are recognised. All fields are globs.
 
-    - `names`: what they are called
-    - `beside`: one of these lies beside each; without any, anything may
-    - `holds`: all of these lie in it, by paths relative to it
-    - `shown_by`: one of these in it shows, where git cannot tell, that the tool made it
-    - `only`: then it holds nothing but these; names alone show nothing where people use them too
-    - `each`: then every directory in it has this file, and there is one at least
+    - `names`: the names of the directories
+    - `beside`: one of these is beside the directory; if empty, nothing need be
+    - `holds`: all of these are in it, by paths relative to it
+    - `shown_by`: if git cannot tell, one of these in it proves that the tool made it
+    - `only`: if set, it holds nothing else; for names that people use too, a name proves nothing
+    - `each`: if set, it holds at least one directory, and every directory in it has this file
     """
 
     names: tuple[str, ...]
@@ -40,19 +41,20 @@ class Made(NamedTuple):
     shown_by: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     each: str = ""
+    precious: tuple[str, ...] = ()
 
     @property
     def has_environments(self) -> bool:
-        """Whether virtual environments are what the tool makes there."""
+        """Whether the tool makes virtual environments there."""
         return any(ENVIRONMENT in glob for glob in (*self.holds, *self.shown_by))
 
     def is_known_by(self, name: str) -> bool:
-        """Whether what is called so in it shows that it is an artefact."""
+        """Whether `name` inside the directory shows that it is an artefact."""
         showing = (glob.partition("/")[0] for glob in (*_SHOWING, *self.holds, *self.shown_by))
         return any(fnmatch.fnmatchcase(name, glob) for glob in showing)
 
     def marker(self, names: Collection[str]) -> str:
-        """The one of `names` that lies beside it and tells what it is; "" if none does."""
+        """The one of `names`, found beside it, that identifies it; "" if none does."""
         for glob in self.beside:
             if glob in names:
                 return glob
@@ -62,7 +64,7 @@ class Made(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """What the tools of one ecosystem make: by marker, and by `globs` as in `artefacts`.
+    """The artefacts of one ecosystem's tools, by marker, and by `globs` as in `artefacts`.
 
     `only_by_name` means that `all` leaves it out.
     """
@@ -94,14 +96,16 @@ PRESETS: Final[dict[str, Preset]] = {
                 (".venv", "venv", "env"),
                 holds=(ENVIRONMENT,),
                 only=(
-                    *(ENVIRONMENT, "bin", "lib", "lib64", "include", "share", ".gitignore"),
-                    *("Scripts", "Lib", "Include"),
+                    *(ENVIRONMENT, "bin", "lib", "lib64", "include", "share", "etc", "man"),
+                    *("Scripts", "Lib", "Include", ".gitignore", ".lock"),
                 ),
+                precious=("pip.conf", "pip.ini"),
             ),
         ),
         only_by_name=True,
     ),
-    "node": Preset((Made((MODULES,), _PACKAGE),)),  # `made` knows the tools that make it
+    # `made` knows the tools that make it.
+    "node": Preset((Made((MODULES,), _PACKAGE, precious=(".pnpm_patches",)),)),
     "web": Preset(
         (
             Made((".next",), _PACKAGE, shown_by=("build-manifest.json", "BUILD_ID", "trace")),
@@ -139,12 +143,23 @@ PRESETS: Final[dict[str, Preset]] = {
                 ),
                 shown_by=("tmp/*", "libs/*.jar", "classes/**/*.class"),
             ),
-            Made((".gradle",), _GRADLE, shown_by=("buildOutputCleanup", "file-system.probe")),
+            Made(
+                (".gradle",),
+                _GRADLE,
+                shown_by=("buildOutputCleanup", "file-system.probe"),
+                precious=("gradle.properties", "init.d", "init.gradle*"),  # of GRADLE_USER_HOME
+            ),
         )
     ),
     "dotnet": Preset(
         (
-            Made(("bin",), _DOTNET, only=("Debug", "Release"), shown_by=("*/**/*.dll",)),
+            Made(
+                ("bin",),
+                _DOTNET,
+                only=("Debug", "Release"),
+                shown_by=("*/**/*.dll",),
+                precious=("*.db", "*.sqlite", "*.sqlite3", "*.mdf"),  # it often runs there
+            ),
             Made(
                 ("obj",),
                 _DOTNET,
@@ -195,12 +210,21 @@ PRESETS: Final[dict[str, Preset]] = {
     ),
     "cmake": Preset((Made(("build", "cmake-build-*"), ("CMakeLists.txt",), ("CMakeCache.txt",)),)),
     "composer": Preset((Made(("vendor",), ("composer.json",), ("composer/installed.json",)),)),
-    "godot": Preset((Made((".godot",), ("project.godot",), shown_by=("uid_cache.bin", "editor")),)),
+    "godot": Preset(
+        (
+            Made(
+                (".godot",),
+                ("project.godot",),
+                shown_by=("uid_cache.bin", "editor"),
+                precious=("export_credentials.cfg",),
+            ),
+        )
+    ),
 }
 
 
 def chosen(names: Iterable[str]) -> tuple[Preset, ...]:
-    """The presets of these names; `all` are all but those that are `only_by_name`."""
+    """The presets of these names; `all` means all except those that are `only_by_name`."""
     wanted = set(names)
     if ALL in wanted:
         wanted |= {name for name, preset in PRESETS.items() if not preset.only_by_name}
@@ -208,7 +232,7 @@ def chosen(names: Iterable[str]) -> tuple[Preset, ...]:
 
 
 def spell_made(made: Made, beside: Collection[str]) -> str:
-    """What people are told of one: `rust, beside Cargo.toml`."""
+    """A description for users, such as `rust, beside Cargo.toml`."""
     preset = next(name for name, preset in PRESETS.items() if made in preset.made)
     marker = made.marker(beside)
     return f"{preset}, {f'beside {marker}' if marker else f'with {made.holds[0]}'}"

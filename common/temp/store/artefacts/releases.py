@@ -1,4 +1,4 @@
-"""Whether a file is a release of a Python project, as a build tool makes one: by what it holds."""
+"""Tells by its content whether a file is a release of a Python project made by a build tool."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..system.at import PLAIN_FLAGS
 _NAME: Final = re.compile(r"(?P<name>.+?)-\d[^-/]*(-[^/]+-[^/]+-[^/]+\.whl|\.tar\.gz|\.zip)")
 _METADATA: Final = b"Metadata-Version:"
 _MOST_UNPACKED: Final = 256 << 20
-"""How much of an archive is unpacked at most to find its metadata."""
+"""The most bytes of an archive that are unpacked to find its metadata."""
 
 
 def project_of(name: str) -> str:
-    """The project of which a file of that name is a release; "" if none has such a name."""
+    """The project name in the name of a release; "" if `name` does not have that form."""
     match = _NAME.fullmatch(name)
     return match["name"] if match else ""
 
 
 def has_metadata(path: str | os.PathLike[str]) -> bool:
-    """Whether a wheel or source distribution holds the metadata of just that release: an archive
-    that a person made under such a name has none. Raises `OSError`.
+    """Whether a wheel or source distribution holds the metadata of exactly that release. An archive
+    of such a name that a person made has none. Raises `OSError`.
     """
     name = os.path.basename(path)
     with open(os.open(path, os.O_RDONLY | PLAIN_FLAGS), "rb") as file:
@@ -38,13 +38,13 @@ def has_metadata(path: str | os.PathLike[str]) -> bool:
                 said = _in_zip(file, f"{name.removesuffix('.zip')}/PKG-INFO")
         except OSError:
             raise
-        except Exception:  # of odd archives, the library raises much
+        except Exception:  # for malformed archives, the libraries raise all kinds of errors
             return False
     return said == _METADATA
 
 
 def _in_zip(file: IO[bytes], member: str) -> bytes:
-    """The beginning of a member of the zip."""
+    """The first bytes of a member of the zip."""
     import zipfile
 
     with zipfile.ZipFile(file) as archive, archive.open(member) as found:
@@ -52,7 +52,7 @@ def _in_zip(file: IO[bytes], member: str) -> bytes:
 
 
 def _in_tar(file: IO[bytes], member: str) -> bytes:
-    """The beginning of a member of the tar, if that is near enough to its own beginning."""
+    """The first bytes of a member of the tar; "" if it is too far from the start of the tar."""
     import gzip
     import tarfile
 

@@ -1,9 +1,10 @@
-"""What in an artefact may be somebody's work, or is locked, so that nothing of it goes."""
+"""Finds locks and possible user work in an artefact, either of which protects all of it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -25,22 +26,22 @@ _BARE: Final = (
     ("repository of Subversion", ("format", "db", "hooks", "locks")),
     ("repository of CVS", ("CVSROOT",)),
 )
-"""Repositories without a work tree, and what is in each."""
+"""Repositories without a work tree, and the files by which they are recognised."""
 
 _OF_ITS_OWN: Final = " of its own"
-_ENDINGS: Final = (MANIFEST, ".fossil")
+_ENDINGS: Final = (MANIFEST, ".fossil", ".tfstate")
 _TELLING: Final = frozenset(
     name.casefold()
     for path in (*_HOLDS_WORK, *MARKERS, *ENVIRONMENTS, "HEAD", "hooks", "CVSROOT")
     for name in path.split(os.sep)[:1]
 )
-"""Names by which `what_else` may find something, and those of work; some disks list others."""
+"""Names that call for `what_else` or show work, folded: some disks list them in another case."""
 
 
 def what_else(
     directory: str, *, may_be_environment: bool = False, may_be_project: bool = False
 ) -> str:
-    """What `directory` is beside a part of the project around it; "" if it is just that."""
+    """What `directory` is, if it is more than a part of the project around it; else ""."""
     if not may_be_environment and is_environment(directory):
         return "virtual environment"
     names = {name for name in MARKERS if _holds(directory, name)}
@@ -59,21 +60,21 @@ def _holds(directory: str, name: str) -> bool:
 
 
 def is_work_tree(directory: str) -> bool:
-    """Whether a work tree begins there, which no git around it knows anything of."""
+    """Whether `directory` is the top of a work tree, which an outer git knows nothing about."""
     return any(
         os.path.lexists(os.path.join(directory, mark))
-        # Of these there is one in every directory of a work tree.
+        # CVS and old Subversion have one in every directory of a work tree.
         and not (mark in _EVERYWHERE and os.path.lexists(os.path.join(directory, "..", mark)))
         for mark in REPOSITORIES
     )
 
 
 def work_in(project: Path, path: str, made: Made | None = None) -> str:
-    """Why nothing in the artefact at `path` in `project` may go: a process holds a lock on it, or
-    on a lock file in it (cargo), or it may hold somebody's work; "" if it may go.
+    """Why nothing in the artefact at `path` in `project` may be removed: a process holds a lock on
+    it, or on a lock file in it (cargo), or it may hold a user's work; "" if it may be removed.
 
-    What a tool `made` may hold projects that it fetched, be a virtual environment or hold some, and
-    have modules of node in it.
+    An artefact that a tool `made` may hold projects that the tool fetched, be or hold virtual
+    environments, and hold `node_modules`.
     """
     artefact = project / path
     if _is_locked(project, artefact):
@@ -85,6 +86,7 @@ def work_in(project: Path, path: str, made: Made | None = None) -> str:
         return f"it is a {what}"
     work = _HOLDS_WORK if made is None else _HOLDS_WORK - {MODULES}
     fetches = made is not None
+    precious = () if made is None else made.precious
     may_hold = made is not None and made.has_environments
     waiting = [str(artefact)]
     while waiting:
@@ -97,6 +99,9 @@ def work_in(project: Path, path: str, made: Made | None = None) -> str:
                     is_telling |= name in _TELLING
                     if name.endswith(_ENDINGS):
                         return f"it holds {os.path.relpath(item.path, artefact)}"
+                    if any(fnmatchcase(name, glob) for glob in precious):
+                        what = os.path.relpath(item.path, artefact)
+                        return f"it holds {what}, which no tool makes again"
                     if item.is_dir(follow_symlinks=False):
                         waiting.append(item.path)
                     elif _is_for_locks(name) and _is_locked(project, item.path):
@@ -116,7 +121,7 @@ def work_in(project: Path, path: str, made: Made | None = None) -> str:
 
 
 def _is_for_locks(name: str) -> bool:
-    """Whether a file called so is there to be locked: `lock`, `.cargo-lock`, `x.lock`."""
+    """Whether `name` is that of a lock file: `lock`, `.cargo-lock`, `x.lock`."""
     return name.endswith("lock") and not name[-5:-4].isalnum()
 
 

@@ -1,1 +1,1 @@
-"""Entries are seen (`scan`), taken out of their place (`claim`) and removed (`many`, `named`)."""
+"""Scanning entries (`scan`), claiming them (`claim`) and removing them (`many`, `named`)."""

@@ -1,5 +1,5 @@
-"""What lies in the directory of a repository beside its objects and its own references: what is
-under way, the references of its work trees, and the repositories of its submodules.
+"""Content of a git directory besides its objects and its own references: operations in progress,
+the references of its work trees, and the repositories of its submodules.
 """
 
 from __future__ import annotations
@@ -15,30 +15,31 @@ from .repository import CannotTell, Repository, is_object, read_plain
 _PUT_AWAY: Final = (
     "rebase-merge/autostash", "rebase-apply/autostash", "MERGE_AUTOSTASH",
 )  # fmt: skip
-"""Where git keeps changes that it put away for the time of a rebase or merge; no stash has them."""
+"""Where git keeps changes autostashed during a rebase or merge; they are in no stash."""
 
 _UNDER_WAY: Final = (
     "rebase-merge", "rebase-apply", "sequencer", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD",
+    "BISECT_LOG",
 )  # fmt: skip
-"""Where git keeps what is still to be merged, picked or applied."""
+"""Where git keeps the state of unfinished merges, rebases, picks, reverts and bisects."""
 
 _NESTED: Final = ("modules", "worktrees")
 _GIT_DIRECTORY: Final = frozenset({"HEAD", "objects", "refs"})
 
 
 def put_away(directory: str) -> int:
-    """How often changes were put away there for the time of a rebase or merge."""
+    """The number of autostashes of a rebase or merge in the git `directory`."""
     return sum(os.path.lexists(os.path.join(directory, name)) for name in _PUT_AWAY)
 
 
 def under_way(directory: str) -> int:
-    """Whether a rebase, a merge or the like waits there to be ended."""
+    """Whether a rebase, merge, bisect or the like is unfinished in the git `directory`."""
     return any(os.path.lexists(os.path.join(directory, name)) for name in _UNDER_WAY)
 
 
 def directories_of(repository: Repository) -> list[str]:
-    """Its own directory, the one with its commits, and those of work trees linked to that, whether
-    they are still there or not.
+    """The git directories of the repository: its own, the common one with the commits, and those of
+    linked work trees, whether or not these still exist.
     """
     trees = os.path.join(repository.common, "worktrees")
     try:
@@ -50,11 +51,11 @@ def directories_of(repository: Repository) -> list[str]:
 
 
 def heads_of_trees(repository: Repository) -> list[bytes]:
-    """What the references lead to that only one linked work tree has (`refs/worktree/…`)."""
+    """The objects that references private to one linked work tree point to (`refs/worktree/…`)."""
     found = []
     for directory in directories_of(repository):
         if directory in (repository.directory, repository.common):
-            continue  # git tells of those
+            continue  # git lists these
         if os.path.lexists(os.path.join(directory, "reftable")):
             raise CannotTell("the references of its work trees are in no files")
         for path, _, files in os.walk(os.path.join(directory, "refs"), onerror=cannot_tell):
@@ -64,7 +65,7 @@ def heads_of_trees(repository: Repository) -> list[bytes]:
 
 
 def repositories_in(repository: Repository) -> Iterator[str]:
-    """The repositories of submodules in its directories, whether they are checked out or not."""
+    """The git directories of its submodules, whether or not they are checked out."""
     for above in {repository.directory, repository.common}:
         for path, directories, files in os.walk(above, onerror=cannot_tell):
             if "HEAD" in files:
@@ -74,8 +75,8 @@ def repositories_in(repository: Repository) -> Iterator[str]:
 
 
 def trees_of(repository: Repository) -> list[tuple[str, float]]:
-    """The `.git` of each work tree that is linked to it, as it was when it was last told, and when
-    that tree's index was last written (0 if it has none).
+    """The last known path of the `.git` of each linked work tree, and when the index of that tree
+    was last written (0 if it has none).
     """
     found = []
     for directory in directories_of(repository):
@@ -89,6 +90,6 @@ def trees_of(repository: Repository) -> list[tuple[str, float]]:
 
 
 def cannot_tell(error: OSError) -> None:
-    """Raise `CannotTell`, unless there is nothing to look at."""
+    """Raise `CannotTell`, unless the file does not exist."""
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         raise CannotTell(f"{os.path.basename(error.filename or '')}: {reason_of(error)}")

@@ -1,4 +1,4 @@
-"""How long a scan works without workers: they have to be started, which takes time, too."""
+"""Decides how long a scan works without worker processes, which take time to start."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import time
 from typing import Final
 
 _ALONE_SECONDS: Final = 0.015
-"""How long a scan works alone at least, and how much must seem to be left: starting workers takes
-longer than less.
+"""How long a scan works alone before it starts workers, and the least work that must seem left:
+less is done sooner than workers are started.
 """
 
 _WAITED_SECONDS: Final = 0.05
-"""The same where a scan does not work, but waits for a slow disk."""
+"""The same for a scan that mostly waits for a slow disk."""
 
 _WAITS_BELOW: Final = 0.7
-"""The part of its time on a processor below which a scan waits."""
+"""A scan that spends less than this fraction of its time on a CPU is waiting."""
 
 _WAITS: Final = 3
-"""How often it waits at least, if the disk is what it waits for. Whoever waits for a processor that
-others use never gives it up itself, and to these, workers would only add.
+"""The fewest voluntary context switches of a scan that waits for the disk. A scan that waits for a
+busy CPU has none, and more workers would only add to the load.
 """
 
 
 class Alone:
-    """A scan without workers of so many entries, and whether it is better off with some."""
+    """A scan of `entries` entries without workers; tells whether workers would help."""
 
     def __init__(self, entries: int) -> None:
         self.waits = False
-        """Whether it waits for the disk, so that more workers help than there are processors."""
+        """Whether it waits for the disk, so that more workers than CPUs help."""
         self._entries = entries
         self._seen = 0
         self._began = self._latest = _clocks()
         self._waits_before: int | None = None
 
     def has_seen(self, entries: int) -> None:
-        """Note that so many entries are done."""
+        """Note that this many entries are done."""
         self._seen, self._latest = entries, _clocks()
 
     def is_over(self) -> bool:
-        """Whether to go on with workers: there was much to do, and as much seems to be left."""
+        """Whether to continue with workers: enough was done already, and as much seems left."""
         if time.monotonic() - self._began[0] < _ALONE_SECONDS:
             return False
         now = _clocks()
@@ -49,7 +49,9 @@ class Alone:
         return worked > _ALONE_SECONDS and self._left(now, 1) > _ALONE_SECONDS
 
     def _left(self, now: tuple[float, float], clock: int) -> float:
-        """The seconds that are left: by what each entry took so far, or as many as this one has."""
+        """The estimated seconds left: from the average so far, but at least the time that the
+        current entry has taken.
+        """
         done = self._latest[clock] - self._began[clock]
         others = done / self._seen * (self._entries - self._seen) if self._seen else 0.0
         return max(others, now[clock] - self._latest[clock])
@@ -64,5 +66,5 @@ class Alone:
 
 
 def _clocks() -> tuple[float, float]:
-    """The time by the clock, and that on a processor."""
+    """The wall-clock time and the CPU time."""
     return time.monotonic(), time.process_time()

@@ -53,10 +53,10 @@ class HoldingArea:
         self._mounts = MountWatch()
         self._seen: tuple[bytes, ...] = ()
         self._mounted: list[str] = []
-        """The mount points in the root, relative to it, as of `_seen`."""
+        """The mount points in the root, relative to it, from the mount list `_seen`."""
 
     def close(self) -> None:
-        """Close what is open, and remove the batch if it is empty. Close the claims first."""
+        """Close all descriptors, and remove the batch if it is empty. Close the claims first."""
         if self.batch and self._opened is not None:
             with contextlib.suppress(OSError):
                 at.rmdir(f"{STORE}/{HOLDING}/{self.batch}", dir_fd=self.top)
@@ -70,7 +70,7 @@ class HoldingArea:
 
     @property
     def anchored(self) -> str:
-        """A path to the open directory that nobody can redirect."""
+        """A path to the open directory that cannot be redirected by renames or symlinks."""
         return self.place if self._opened is None else at.anchored(self._opened, self.place)
 
     def open(self) -> int | None:
@@ -82,12 +82,12 @@ class HoldingArea:
         return None if prefix else descriptor
 
     def call_it(self, prefix: str) -> None:
-        """Rename this batch so that its name starts with `prefix`, which tells its purpose."""
+        """Rename this batch so that its name starts with `prefix`, which shows its purpose."""
         name = batch_name(prefix)
         with contextlib.ExitStack() as stack:
             holding = opened_area(stack, self.top)
             at.rename(self.batch, name, src_dir_fd=holding, dst_dir_fd=holding)
-            if not at.RELATIVE:  # there it is known only by its path
+            if not at.RELATIVE:  # such systems know it only by its path
                 self._opened = opened(self._stack, name, parent=holding)
         self.batch = name
 
@@ -99,17 +99,17 @@ class HoldingArea:
         despite_lock: bool = False,
         is_decided: bool = False,
     ) -> Claim:
-        """Claim the entry at `path` by renaming it into the holding area; to be closed.
+        """Claim the entry at `path` by renaming it into the holding area. Close the claim.
 
-        If this process dies, the next sweep puts it back, unless it is condemned by then (see
-        `Claim.condemn`) or its end `is_decided` beforehand: then that deletes it.
+        If this process dies, the next sweep puts the entry back. If the entry was condemned by then
+        (see `Claim.condemn`), or if its removal `is_decided` beforehand, the sweep deletes it.
 
-        It must still be the file or directory of that `identity` (device, inode), and nobody may
-        hold a lock on it (unless `despite_lock`). The lock that is taken here tells other sweeps
-        that its removal is under way, and dies with this process. Raises `NotClaimed`.
+        The entry must still be the file or directory of that `identity` (device, inode), and no
+        process may hold a lock on it (unless `despite_lock`). The lock taken here tells other
+        sweeps that the removal is in progress, and dies with this process. Raises `NotClaimed`.
 
-        Accepted race: what is mounted inside after the mounts were read is not entered by the
-        removal.
+        Accepted race: a filesystem mounted inside after the mounts were read is not detected here,
+        but the removal does not enter it.
         """
         stack = contextlib.ExitStack()
         try:
@@ -117,7 +117,7 @@ class HoldingArea:
             try:
                 return self._claim(stack, path, directory, name, status, despite_lock, is_decided)
             except BaseException:
-                keep_age(self.root, path, status)  # its permissions may have been changed
+                keep_age(self.root, path, status)  # its permissions may have been changed here
                 raise
         except BaseException:
             stack.close()
@@ -126,7 +126,7 @@ class HoldingArea:
     def _seen_at(
         self, stack: contextlib.ExitStack, path: str, identity: tuple[int, int]
     ) -> tuple[int, str, os.stat_result]:
-        """The open directory of the entry at `path`, its name there, and what it is."""
+        """The open parent directory of the entry at `path`, its name there, and its status."""
         category, _, name = path.rpartition("/")
         try:
             directory = self.top
@@ -194,7 +194,7 @@ class HoldingArea:
         stack: contextlib.ExitStack,
         is_decided: bool,
     ) -> None:
-        """Rename the entry into the holding area; on a full disk, where it cannot, in the root."""
+        """Rename the entry into the holding area; if the disk is too full for that, in the root."""
         holding, prefix = self._area()
         claim.batch = self.batch if not prefix else ""
         if not claim.locks and not prefix and not self.batch:
@@ -211,7 +211,7 @@ class HoldingArea:
             _rename(name, held, directory, holding)
         except OSError as error:
             if error.errno == errno.ENOENT and at.fstat(holding).st_nlink == 0:
-                # Somebody removed the holding area: the next claim makes a new one.
+                # The holding area was removed; the next claim makes a new one.
                 self._opened = None
             if error.errno not in NO_ROOM or self.batch.startswith(TRANSFER):
                 raise
@@ -251,9 +251,9 @@ class HoldingArea:
         return self._mounted
 
     def _mounted_in(self, claim: Claim) -> str:
-        """Where something is mounted in what was claimed; "" if nowhere.
+        """A mount point in the claimed entry, relative to it; "" if there is none.
 
-        In a mount list from before the rename it is below the old path; from after, below the new.
+        A mount list from before the rename has the old path, a later one the new path.
         """
         mounted = self.mounted()
         if not mounted:
@@ -277,7 +277,7 @@ def claimed(
 
 
 def _rename(name: str, held: str, directory: int, holding: int) -> None:
-    # Nothing is named `held` (64 random bits), so nothing is replaced.
+    # `held` has 64 random bits, so nothing is replaced.
     try:
         at.rename(name, held, src_dir_fd=directory, dst_dir_fd=holding)
     except PermissionError as error:
@@ -297,7 +297,7 @@ def _lock_entry(
     seen: os.stat_result,
     despite_lock: bool,
 ) -> int | None:
-    """The descriptor that holds this process's lock on the entry; none if it cannot be opened."""
+    """The descriptor that holds this process's lock on the entry; `None` if it cannot be opened."""
     try:
         try:
             descriptor = opened(stack, name, ANY_FLAGS, directory)
@@ -322,6 +322,6 @@ def _lock_entry(
 
 
 def may_be_unopenable(status: os.stat_result, error: OSError) -> bool:
-    """Whether it can never be opened because of its kind: a link or a socket."""
+    """Whether it can never be opened because of its kind, such as a symlink or a socket."""
     lockable = stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)
     return not lockable or isinstance(error, PermissionError)

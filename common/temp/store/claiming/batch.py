@@ -1,4 +1,4 @@
-"""A batch: a directory in the holding area with one lock for all that is claimed into it."""
+"""A batch: a directory in the holding area with one lock for everything claimed into it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .claim import opened
 
 
 def batch_name(prefix: str = BATCH) -> str:
-    """A new name of a batch; `prefix` tells its purpose."""
+    """A new name for a batch; `prefix` shows its purpose."""
     return f"{prefix}{os.urandom(8).hex()}"
 
 
 def make_batch(root: Path, stack: contextlib.ExitStack, holding: int, name: str) -> tuple[int, str]:
     """A new batch in the open holding area of `root`, open and locked until `stack` is closed, and
-    its name: `name`, or another if that was taken away at once. Raises `OSError`.
+    its name: `name`, or another if a sweep removed that batch at once. Raises `OSError`.
     """
     while True:
         at.mkdir(name, dir_fd=holding)
@@ -27,7 +27,7 @@ def make_batch(root: Path, stack: contextlib.ExitStack, holding: int, name: str)
             batch = opened(stack, name, parent=holding)
             if lock_directory(root, batch) and _is_own(batch):
                 return batch, name
-        # A sweep found it before it was locked, and took it for a leftover.
+        # A sweep found it before it was locked, and removed it as a leftover.
         name = batch_name()
 
 

@@ -1,6 +1,6 @@
-"""What the logs of a repository tell about the addresses by which its references came.
+"""Finds out from the reflogs of a repository which addresses its references came from.
 
-An address in the configuration may be newer than what came by it: `git remote set-url` changes only
+The address in the configuration may be newer than the references: `git remote set-url` changes only
 that one line.
 """
 
@@ -15,7 +15,7 @@ from typing import Final
 from .repository import Repository, is_object, read_plain
 
 _LONGEST: Final = 1 << 12
-"""How much of the first line of a log is read."""
+"""The most bytes read of the first line of a reflog."""
 
 _MOST_LOGGED: Final = 16 << 20
 
@@ -23,7 +23,8 @@ _CLONED: Final = b"clone: from "
 
 
 class Brought:
-    """What came with a clone of what `is_here`, in scratch or gone, or by the last fetch from it.
+    """Tells what came by a clone or the last fetch from a repository that `is_here`: one that is in
+    scratch or gone.
 
     `remotes` are the names of all remotes.
     """
@@ -37,13 +38,13 @@ class Brought:
 
     @property
     def began(self) -> int | None:
-        """When the first thing was logged in the repository; `None` if nothing was."""
+        """The time of the first reflog entry of the repository; `None` if there is none."""
         words = self._first("HEAD")[0].split()
         return int(words[-2]) if len(words) > 2 and words[-2].isdigit() else None
 
     @functools.cached_property
     def is_clone_from_here(self) -> bool:
-        """Whether it is a clone of what is in scratch, or gone."""
+        """Whether it is a clone of a repository that is in scratch or gone."""
         logs = ("HEAD", *(f"refs/remotes/{name}/HEAD" for name in self._remotes))
         said = (self._first(name)[1].strip() for name in logs)
         return any(
@@ -54,7 +55,7 @@ class Brought:
 
     @functools.cached_property
     def fetched(self) -> dict[bytes, bool]:
-        """What the last fetch brought, and whether any of it came from here alone."""
+        """The objects that the last fetch brought, each with whether it came from here alone."""
         found: dict[bytes, bool] = {}
         said = read_plain(os.path.join(self._repository.directory, "FETCH_HEAD")) or b""
         for line in said.splitlines():
@@ -63,8 +64,8 @@ class Brought:
         return found
 
     def is_from_here(self, name: bytes, to: bytes) -> bool:
-        """Whether the branch of a remote, that leads `to` there, may have come from here: with the
-        clone, or by a push or fetch before the configuration was last changed.
+        """Whether the remote-tracking branch `name`, which points `to` that object, may have come
+        from here: with the clone, or by a push or fetch before the configuration last changed.
         """
         at = self._last_logged(name)
         if at is None:
@@ -90,24 +91,24 @@ class Brought:
         return os.path.join(self._repository.common, "logs", name)
 
     def _first(self, name: str) -> tuple[bytes, bytes]:
-        """Who logged the first thing of that name, and when; and what that is."""
+        """The first reflog entry of that name: the author with the time, and the message."""
         first = (read_plain(self._log(name), _LONGEST) or b"").partition(b"\n")[0]
         who, tab, what = first.partition(b"\t")
         return (who, what) if tab else (b"", b"")
 
     def _last_logged(self, name: bytes) -> float | None:
-        """When the last thing of that name was logged, at the latest; `None` if nothing was."""
+        """The latest possible time of the last reflog entry of that name; `None` without one."""
         log = self._log(os.fsdecode(name))
         lines = (read_plain(log, _MOST_LOGGED) or b"").splitlines()
         words = lines[-1].partition(b"\t")[0].split() if lines else []
         if len(words) < 2 or not words[-2].isdigit():
             return None
         with contextlib.suppress(OSError):
-            return min(int(words[-2]) + 1.0, os.stat(log).st_mtime)  # gc writes logs anew
+            return min(int(words[-2]) + 1.0, os.stat(log).st_mtime)  # gc rewrites logs
         return None
 
 
 def _source_of(line: bytes) -> str:
-    """From where a line of `FETCH_HEAD` says that it came: `branch 'main' of ../other`."""
+    """The source in a line of `FETCH_HEAD`, such as `../other` in `branch 'main' of ../other`."""
     said = line.split(b"\t", 2)[-1]
     return os.fsdecode(said.rpartition(b"' of ")[2] or said)

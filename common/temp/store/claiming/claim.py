@@ -1,7 +1,7 @@
 """A claimed entry: moved into the holding area, to be deleted or put back.
 
-A process that claims an entry holds a lock on it that dies with the process. Whatever is in the
-holding area without a lock was left by a killed sweep, and the next sweep takes it over.
+A process that claims an entry holds a lock on it that dies with the process. An unlocked entry in
+the holding area was left by a killed sweep, and the next sweep takes it over.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class NotClaimed(Exception):
 
 
 class NotDisposed(Exception):
-    """An entry was not trashed or archived, and is where it was; the text says why."""
+    """An entry was not trashed or archived, and is still in its place; the text says why."""
 
 
 class Held:
@@ -47,11 +47,11 @@ class Held:
     mounted: str | None = None
     """Where another filesystem is mounted in it, so that it has to stay."""
     before: os.stat_result | None = None
-    """Its top as it was before the claim, where its age is kept for when it goes back."""
+    """The status of its top directory before the claim, to restore its age if it is put back."""
     is_finished = False
-    """Whether what an earlier clean could not remove of it is gone, or stays on purpose."""
+    """Whether all that an earlier clean could not remove of it is now gone, or kept on purpose."""
     is_remainder = False
-    """Whether files of it stay while the rest goes."""
+    """Whether some of its files are kept and the rest is removed."""
 
     def __init__(
         self, root: Path, holding: int, held: str, stack: contextlib.ExitStack, top: int = -1
@@ -72,11 +72,11 @@ class Held:
     def give_place(
         self, path: str, directory: int | None = None, changed: float | None = None
     ) -> str:
-        """Make it the entry at `path`. Returns "", or a clause that says where it is instead.
+        """Move it to `path` as an entry. Returns "", or a clause that says where it is instead.
 
         If that name is taken, it gets another: it must not stay in the holding area, where the next
-        sweep deletes it. `directory` is the entry's open directory, if known. `changed` is when it
-        last changed before its removal, which failed.
+        sweep deletes it. `directory` is the open parent directory, if known. `changed` is when the
+        entry last changed before its removal, which failed.
         """
         name = path.rpartition("/")[2]
         other = another_name(name, os.urandom(4).hex())
@@ -112,13 +112,13 @@ class Held:
         return f"; it cannot be put back and is {self.place} now"
 
     def remove_plain(self, removed: Removed) -> bool:
-        """Delete it by few calls, if it is known to hold a few files and nothing else; whether all
-        of it is gone. What went is added to `removed`.
+        """Delete it with few system calls if it is known to hold only a few files. Adds what was
+        deleted to `removed`, and returns whether all of it is gone.
         """
         return False
 
     def close(self) -> None:
-        """Release the lock; what is still there is left to the next sweep."""
+        """Release the lock; if anything is left, the next sweep takes it over."""
         self.stack.close()
 
 
@@ -132,32 +132,32 @@ class Claim(Held):
         self.path = path
         self.directory: int | None = directory
         self.changed: float | None = None
-        """When it last changed inside; `None` if nobody looked."""
+        """When anything inside it last changed; `None` if it was not checked."""
 
     def condemn(self) -> None:
-        """Note that nothing speaks against its removal: after a kill the next sweep deletes it.
+        """Note that its removal is final: if this process is killed, the next sweep deletes it.
 
-        Until then the next sweep puts it back.
+        Without this, the next sweep would put it back.
         """
         name = self.held.partition(FROM)[0]
-        with contextlib.suppress(OSError):  # or the next sweep puts back what is left of it
+        with contextlib.suppress(OSError):  # then the next sweep puts back what is left of it
             at.rename(self.held, name, src_dir_fd=self.holding, dst_dir_fd=self.holding)
             self.held = name
 
     def remove(self) -> Removed:
-        """Delete it; what cannot be deleted goes back to its place."""
+        """Delete it; if anything cannot be deleted, that is put back."""
         self.condemn()
         return self.conclude(remove_at(self.holding, self.held))
 
     def detach(self) -> None:
-        """Rely on the lock of the batch, and close its own descriptors."""
+        """Close its own descriptors, and rely on the lock of the batch."""
         if self.batch:
             self.stack.close()
             self.locks = (self.holding,)
             self.directory = None
 
     def conclude(self, removed: Removed) -> Removed:
-        """Put back what could not be deleted according to `removed`. Returns the final result."""
+        """Put back the entry if `removed` has failures. Returns the final result."""
         if not removed.failures:
             return removed
         changed = self.changed
@@ -169,7 +169,7 @@ class Claim(Held):
         return removed
 
     def put_back(self) -> str:
-        """Put the entry back to its place; see `give_place`."""
+        """Put the entry back in its place; see `give_place`."""
         return self.give_place(self.path, self.directory)
 
 
@@ -184,5 +184,5 @@ def opened(
 
 def opened_area(stack: contextlib.ExitStack, top: int) -> int:
     """The holding area of the open root `top`, open until `stack` is closed."""
-    # Part by part: with a symlink in its place, the next sweep would delete the link's target.
+    # Open each part without following symlinks, whose targets the next sweep would delete.
     return opened(stack, HOLDING, parent=opened(stack, STORE, parent=top))

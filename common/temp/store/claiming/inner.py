@@ -1,7 +1,7 @@
-"""What inside an entry protects it: owners and pins of roots in it, and work in repositories.
+"""Protections from inside an entry: owners and pins of roots in it, and work in repositories.
 
 A root in an entry has its own store (the `.tmp` of a clone, the jobs of a service, the runs of a
-pipeline). A live owner or a pin in that store protects the entry around it too.
+pipeline). A live owner or a pin in that store also protects the entry that contains it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ...errors import TempError
 from ..root.leases import Leases
 from ..root.listing import list_leftovers, listing
 from ..root.pinning import Pins, any_pin
-from ..system.locks import is_locked_at
+from ..system.locks import is_locked_at, is_root_locked
 from ..trees.measured import Inside
 from .tracked_entries import TrackedEntries
 
 _MARKS: Final = ((".git",), ("HEAD", "objects", "refs"))
-"""What lies in a work tree, and in a bare repository."""
+"""The files by which a work tree and a bare repository are recognised."""
 
 
 class Within:
-    """What is inside the entries of one root, and around them in their category.
+    """Checks the content of the entries of one root, and their categories.
 
     A category can itself be a root or a repository: then all of its entries are part of that. This
-    is checked once for each category.
+    is checked once per category.
     """
 
     def __init__(self, root: Path, tracked: TrackedEntries | None = None) -> None:
@@ -40,7 +40,7 @@ class Within:
     def protected(self, entry: Entry, inside: Inside, now: float, *, stays: bool = False) -> Entry:
         """`entry` with the protections found `inside` it added to its own.
 
-        git runs only if nothing else keeps the entry, and not if it `stays` in any case.
+        git is run only if nothing else keeps the entry, and not if it `stays` anyway.
         """
         if not (
             inside.roots
@@ -60,10 +60,12 @@ class Within:
     def use_of(
         self, path: str, place: Path, inside: Inside, now: float, changed: float
     ) -> Use | None:
-        """Who uses a root in the entry `path`, now at `place`; other processes come first."""
+        """The use of a root in the entry `path`, now at `place`; other processes come first."""
         mine: Use | None = None
         for inner in inside.roots:
             use = _use_of_root(place / inner, now, changed)
+            # The entry itself a clean may have locked by now, and others are kept off by that.
+            use = use or (_lock_on_root(place / inner) if inner else None)
             if use is not None:
                 use = use._replace(who=f"{use.who}, in the root {_spell(path, inner)}")
                 if not use.mine:
@@ -97,12 +99,12 @@ class Within:
         return None
 
     def asks_git(self, path: str, inside: Inside) -> bool:
-        """Whether `work_in` has to ask a repository in the entry, or the one that it lies in."""
+        """Whether `work_in` has to run git, for a repository in the entry or around it."""
         return bool(inside.repositories) or self._look_around(path)[1]
 
     def work_in(self, path: str, inside: Inside) -> str | None:
-        """What work lies in the entry, or in its category that is a repository, and nowhere else;
-        and what of it the work tree around the root tracks.
+        """The work that exists only in the entry, or in its category if that is a repository; also
+        the files in the entry that the work tree around the root tracks. `None` if there is none.
         """
         if said := self._tracked.inside(path):
             return said
@@ -119,8 +121,8 @@ class Within:
         return f"git: {found[1]} in {_spell(path, found[0])}" if found else None
 
     def prune_hint(self, path: str, inside: Inside) -> str:
-        """What to do once the entry is gone, if a work tree in it is linked to a repository that
-        stays; "" if none is.
+        """The command to run once the entry is gone, if a work tree in it is linked to a repository
+        that stays; "" if none is.
         """
         if not inside.repositories:
             return ""
@@ -134,7 +136,7 @@ class Within:
         )
 
     def is_usual(self, path: str) -> bool:
-        """Whether only what is inside the entry can protect it: it `is_apart`, and git tracks
+        """Whether only the content of the entry can protect it: it `is_apart`, and git tracks
         nothing in the root.
         """
         return self.is_apart(path) and not self._tracked.has_any()
@@ -178,8 +180,15 @@ def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
     return None
 
 
+def _lock_on_root(inner: Path) -> Use | None:
+    with contextlib.suppress(OSError):
+        if is_root_locked(inner):
+            return Use("lock", "a process that holds a lock (flock) on it")
+    return None
+
+
 def _use_in_category(category: Path, name: str, now: float, changed: float) -> Use | None:
-    """Who uses the entry `name` of a category that is itself a root."""
+    """The use of the entry `name` of a category that is itself a root."""
     try:
         leases = Leases(category)
         leases.refresh()

@@ -1,4 +1,4 @@
-"""Looking at every entry of a root: alone while there is little to do, then with workers."""
+"""Examines every entry of a root: alone while there is little to do, then with workers."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from ..trees.walk import Sharing, Unfinished, measure
 from .alone import Alone
 
 _OPENED_AHEAD: Final = 32
-"""How many entries are opened before the first of them is looked into."""
+"""How many entries are opened before the first of them is examined."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the entries measured so far and the bytes in them."""
 
 NeedOf: TypeAlias = Callable[[str], Need]
-"""What has to be known of the entries of a category."""
+"""Returns what has to be known about the entries of a category."""
 
 
 class Looked(NamedTuple):
-    """What was seen of one entry; with a `failure` nothing else, and `mode` 0 if it vanished."""
+    """The facts about one entry. With a `failure`, only `mode` is set: to 0 if it vanished."""
 
     mode: int
     device: int = 0
@@ -45,17 +45,17 @@ class Looked(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Its bytes on disk, as far as they were measured."""
+        """The measured bytes on disk."""
         return 0 if self.measured is None else self.measured.size
 
     @property
     def inside(self) -> Inside:
-        """The roots and repositories that were seen in it."""
+        """The roots and repositories found in it."""
         return NOTHING if self.measured is None else self.measured.inside
 
 
 class Looking:
-    """Looks at the entries of one root, alone or with forked workers, which have a copy of it."""
+    """Examines the entries of one root, alone or with forked workers, which have a copy of this."""
 
     def __init__(
         self,
@@ -74,15 +74,15 @@ class Looking:
         self.mounts = mounts
         self.arrivals = arrivals
         self.until_ns = int(until * 1e9)
-        """What is modified after that is in the future."""
+        """Modification times after this are in the future."""
         self.needs = {category: need(category) for category in {one.category for one in found}}
         self.alone: Alone | None = None
-        """Set while a scan works alone that may get workers."""
+        """Set while the scan works alone but may get workers."""
         self.sharing: Callable[[int], Sharing] | None = None
-        """Set in a worker: how it gives away parts of an entry."""
+        """Set in a worker: returns how to give away parts of an entry."""
 
     def at_all(self, progress: Progress | None, workers: int | None) -> list[Looked]:
-        """What is seen of each entry, in their order."""
+        """The facts about all entries, in their order."""
         looked: list[Looked] = []
         size = 0
         if workers != 1 and at.RELATIVE:
@@ -102,7 +102,7 @@ class Looking:
             if alone is None or len(looked) == len(self.found):
                 continue
             self.alone = None
-            # Where nobody looks into entries, it takes longer to tell of them than to look.
+            # If entries are not measured inside, passing results takes longer than getting them.
             if alone.waits or any(need.inside for need in self.needs.values()):
                 from ..workers import crew
 
@@ -114,14 +114,12 @@ class Looking:
         return looked
 
     def _looks(self, first: int) -> Generator[Looked, None, None]:
-        """What is seen of each entry from the `first` on. Raises `Unfinished` as `_look`."""
+        """The facts about each entry from the `first` on. Raises `Unfinished`, as `_look` does."""
         for start in range(first, len(self.found), _OPENED_AHEAD):
             yield from self.look_at(range(start, min(start + _OPENED_AHEAD, len(self.found))))
 
     def look_at(self, indices: Sequence[int]) -> Iterator[Looked]:
-        """What is seen of these entries. All are opened first, to see in one turn which of them are
-        locked.
-        """
+        """The facts about these entries. All are opened first, to check their locks in one go."""
         opened: dict[int, int] = {}
         try:
             for index in indices:
@@ -130,7 +128,7 @@ class Looking:
                         self.found[index].path, DIRECTORY_FLAGS, dir_fd=self.top
                     )
                 except OSError:
-                    pass  # the look itself tells of it
+                    pass  # `_look_alone` reports it
             locked = dict(zip(opened, are_locked(self.root, tuple(opened.values())), strict=True))
             for index in indices:
                 status = self._status_of(index, opened[index]) if index in opened else None
@@ -145,9 +143,7 @@ class Looking:
                 at.close(descriptor)
 
     def _status_of(self, index: int, descriptor: int) -> os.stat_result | None:
-        """The facts of what was opened, if it is still the entry; `None` if that is gone or was
-        replaced.
-        """
+        """The status of the open entry; `None` if the entry is gone or was replaced."""
         try:
             status = at.fstat(descriptor)
             there = at.stat(self.found[index].path, dir_fd=self.top, follow_symlinks=False)
@@ -156,7 +152,7 @@ class Looking:
         return status if os.path.samestat(status, there) else None
 
     def _look(self, index: int, descriptor: int, status: os.stat_result, is_locked: bool) -> Looked:
-        """What is seen of an open entry. Raises `Unfinished` when its time is over."""
+        """The facts about an open entry. Raises `Unfinished` when the time is up."""
         try:
             measured = self._look_inside(index, descriptor, status)
         except OSError as error:
@@ -164,8 +160,8 @@ class Looking:
         return _looked(status, measured, is_locked=is_locked)
 
     def _look_alone(self, index: int) -> Looked:
-        """What is seen of an entry that could not be opened with others, as no file can be. Raises
-        `Unfinished` when its time is over.
+        """The facts about an entry that could not be opened with the others, such as a file. Raises
+        `Unfinished` when the time is up.
         """
         path = self.found[index].path
         try:
@@ -195,7 +191,7 @@ class Looking:
         if is_here:
             known = self.arrivals.of(item.path, status.st_ino, status.st_ctime_ns)
             if known is not None and known.unfinished:
-                # What a clean has changed itself is not enough, and what others have is wanted.
+                # Measure all: a clean itself changed some of it, so a recent change proves nothing.
                 return measure(descriptor, mounted, until_ns=self.until_ns)
             if self.needs[item.category].inside:
                 return self.measure(index, descriptor, "")
@@ -207,14 +203,14 @@ class Looking:
         return measured
 
     def _mounted_in(self, item: Found) -> frozenset[str]:
-        """Where in the entry other filesystems are mounted: "" is itself."""
+        """The mount points in the entry, relative to it; "" is the entry itself."""
         if not self.mounts:
-            return self.mounts  # as for most roots
+            return self.mounts  # the usual case
         below = len(item.path) + 1
         return frozenset(point[below:] for point in self.mounts if is_inside(point, item.path))
 
     def measure(self, index: int, descriptor: int, where: str) -> Measured:
-        """The measure of the entry, or of the directory `where` in it, open at `descriptor`."""
+        """The measure of the entry, or of the directory `where` in it, which is open."""
         item = self.found[index]
         enough = self.needs[item.category].enough
         return measure(

@@ -1,8 +1,8 @@
 """Many removals at once: alone while there is little to do, then with workers.
 
 The workers only help. Each gets an open directory and deletes what it can in it. A final removal by
-the leader deletes or reports what is left of the tree: empty directories, or what could not be
-deleted. So a worker that dies costs only time.
+the leader deletes or reports what is left of the tree: empty directories, and anything that could
+not be deleted. So a worker that dies costs only time.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from ..workers.crew import Crew, Link
 
 _ALONE_SECONDS: Final = 0.015
-"""How long a sweep deletes alone before it thinks of workers."""
+"""How long a sweep deletes alone before it considers workers."""
 
 _TRIAL_SECONDS: Final = 0.002
-"""How long the leader deletes one tree before it leaves it to a worker: to hand over a tree of a
-few files takes longer than to delete it."""
+"""How long the leader works on a tree before it hands it to a worker: for a tree of a few files,
+handing it over takes longer than deleting it."""
 
 _TELL_SECONDS: Final = 0.01
-"""How often a worker says how far it is; it also sees by that whether the leader still lives."""
+"""How often a worker reports progress, which also shows it whether the leader is alive."""
 
 _LISTEN_SECONDS: Final = 0.05
 
 Freed = Callable[[int, int], None]
-"""Called with the files and directories that went so far, and the bytes that this freed."""
+"""Called with the number of files and directories deleted so far, and the bytes freed."""
 
 T = TypeVar("T", bound=Held)
 
 
 class _Told(NamedTuple):
-    """What a worker removed since it last told."""
+    """What a worker removed since its last report."""
 
     freed_bytes: int
     files: int
@@ -58,7 +58,7 @@ class _UnderWay(Generic[T]):
 
 
 class Remover:
-    """Deletes what was claimed. At most `workers` help; 1 is none, `None` as many as serve."""
+    """Deletes claimed entries. At most `workers` help; 1 means none, `None` as many as help."""
 
     def __init__(self, workers: int | None = None, on_freed: Freed | None = None) -> None:
         self._most = workers
@@ -75,7 +75,7 @@ class Remover:
 
     @property
     def freed_bytes(self) -> int:
-        """Bytes freed so far, also in what is not deleted to its end."""
+        """Bytes freed so far, including those of half-deleted trees."""
         return self._freed
 
     def remove(
@@ -83,9 +83,9 @@ class Remover:
     ) -> Generator[tuple[T, Removed], None, None]:
         """Delete each of `targets`, and yield it with its result as soon as it is done.
 
-        They are taken from their iterator as they are needed, a few ahead; `waiting` tells which
-        are claimed already. What could not be deleted is in the failures, and still lies where it
-        was. When this is closed early, some are half-deleted.
+        Targets are taken from the iterable as they are needed, a few ahead; `waiting` returns those
+        claimed already. Anything that could not be deleted is listed in the failures, and stays
+        where it was. If the generator is closed early, some targets are half-deleted.
         """
         self._waiting = waiting
         source = iter(targets)
@@ -109,14 +109,14 @@ class Remover:
                     yield from self._listen(under_way)
         finally:
             if self._crew is not None:
-                # Before the time, there are some at work; else they have nothing left to do.
+                # When closed early, stop the workers at once; otherwise they have nothing to do.
                 self._crew.close(now=bool(under_way))
                 self._crew = None
 
     # -- alone --------------------------------------------------------------------------------
 
     def _begin(self, work: _UnderWay[T], key: int) -> bool:
-        """Whether it is deleted already; otherwise a worker has got what is left."""
+        """Begin a removal. Returns whether it is done; if not, a worker has the rest."""
         removed = work.removed
         is_gone = work.target.remove_plain(removed)
         if is_gone or removed.files:
@@ -136,7 +136,7 @@ class Remover:
         return self._remove(work, float("inf"))
 
     def _remove(self, work: _UnderWay[T], until: float) -> bool:
-        """Delete it in this process; whether it came to the end before the time was over."""
+        """Delete it in this process. Returns whether that was finished before `until`."""
         done, freed = self._done, self._freed
 
         def pulse(removal: Removal) -> bool:
@@ -154,11 +154,11 @@ class Remover:
         if self._on_freed is not None:
             self._on_freed(self._done, self._freed)
         if not is_finished:
-            work.removed.failures.clear()  # whoever comes last finds them again
+            work.removed.failures.clear()  # the final removal finds them again
         return is_finished
 
     def _hand_over(self, work: _UnderWay[T], key: int) -> bool:
-        """Whether a worker can continue with it."""
+        """Queue the rest for a worker; false if that is not possible."""
         from ..workers.crew import MOST, Crew, may_fork, processors
         from ..workers.messages import Job
 
@@ -174,9 +174,9 @@ class Remover:
         return True
 
     def _has_room(self) -> bool:
-        """Whether another tree can be begun."""
+        """Whether another tree can be started."""
         if self._crew is not None and not len(self._crew) and not self._crew.is_busy:
-            # Not one could be started, or all have died: then without them.
+            # No worker could be started, or all have died: continue without.
             self._may_share = False
             self._crew.close()
             self._crew = None
@@ -204,7 +204,7 @@ class Remover:
                 removed = Removed(told.freed_bytes, told.files, told.directories, [], told.links)
                 self._add(under_way[key], removed)
                 if said.kind is Kind.RESULT and not told.is_finished:
-                    with suppress(OSError):  # without a descriptor it is left to the last removal
+                    with suppress(OSError):  # if it fails, the final removal deletes the rest
                         crew.put(said.job._replace(descriptor=os.dup(said.job.descriptor)))
             if said.kind is not Kind.PROGRESS:
                 ended.add(key)
@@ -220,11 +220,11 @@ class Remover:
     def _add(self, work: _UnderWay[T], removed: Removed) -> None:
         self._done += removed.files + removed.directories
         before = work.removed.freed_bytes
-        work.removed.add(removed)  # which may free a file whose other names workers removed
+        work.removed.add(removed)  # may free a file whose other hard links workers removed
         self._freed += work.removed.freed_bytes - before
 
     def _count(self, removed: Removed) -> Removed:
-        """`removed`, with what was freed because names in other trees went as well."""
+        """`removed`, plus the bytes freed because hard links in other trees are gone as well."""
         self._links.freed_bytes = 0
         links, removed.links = removed.links, {}
         for key, (gone, most, size) in links.items():
@@ -235,7 +235,7 @@ class Remover:
 
 
 def _work(link: Link) -> None:
-    """What a worker does: empty the directories that it is given."""
+    """The main function of a worker: empty the directories that it is given."""
     told = 0.0
     before = Removed()
 
@@ -250,7 +250,7 @@ def _work(link: Link) -> None:
         )
         before.freed_bytes, before.files = removed.freed_bytes, removed.files
         before.directories = removed.directories
-        removed.failures.clear()  # the leader finds them again, and reports
+        removed.failures.clear()  # the leader finds and reports them again
         return more
 
     def pulse(removal: Removal) -> bool:

@@ -1,8 +1,8 @@
-"""Deletes one named file or directory, checked just before it goes.
+"""Deletes one named file or directory, with checks just before the deletion.
 
-The caller decides what to delete; there is no scan. Below a root it is claimed like an entry, at
-any depth, so that if the process is killed the next sweep finishes; no part of the path may be a
-link. Elsewhere it is a path that the user gave.
+The caller decides what to delete; there is no scan. Below a root, the path is claimed like an
+entry, at any depth, so that the next sweep finishes if the process is killed; no part of the path
+may be a symlink. Elsewhere, it is a path that the user gave.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from ...core.layouts import is_inside
+from ...core.layouts import directories_above, is_inside
 from ...errors import TempError, reason_of
 from ..root.around import entries_around
 from ..root.guard import is_gone
@@ -37,20 +37,20 @@ from .claim import Claim, NotClaimed
 from .inner import Within
 
 Kind = Literal["file", "directory", "empty", "either"]
-"""What is expected: a file (or any link), a directory, an empty directory, or anything."""
+"""What is expected: a file (or any symlink), a directory, an empty directory, or anything."""
 
 GoOn = Callable[[], bool]
-"""Called now and then during a removal; false stops it."""
+"""Called repeatedly during a removal; false stops it."""
 
 _LOOKS_SECONDS: Final = 0.1
-"""How long a look at what is in a directory may take, before it is asked again if it changed."""
+"""If examining a directory takes longer, it is checked again for changes."""
 
 
 class NamedOutcome(NamedTuple):
-    """The outcome for what was named, the bytes that were freed, and the `length` of the files.
+    """The outcome for a named path, the bytes freed, and the total `length` of the files.
 
-    "skipped": something protects it. "failed": an error of the disk. "stopped": a part is deleted,
-    and the next sweep finds the rest. `detail` says more.
+    "skipped": something protects it. "failed": a disk error. "stopped": a part is deleted, and the
+    next sweep finds the rest. `detail` says more.
     """
 
     status: Literal["done", "missing", "skipped", "failed", "stopped"]
@@ -60,19 +60,19 @@ class NamedOutcome(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """Whether it is gone, and was not just left alone."""
+        """Whether the path is gone, and was not left in place."""
         return self.status in ("done", "missing")
 
 
 class NamedRemover:
     """Deletes named files and directories below one root of layout FILES. Close it after use.
 
-    With `before` (seconds since 1970) only what has not changed since then, a directory anywhere
-    inside; of an empty one that is not asked. By a `policy` nothing that lies in a pinned entry, or
-    in which another process works or has it open, and no directory in which git has what is nowhere
-    else. `spare_own` has what this process uses stay as well. What takes long is
-    looked at before the claim; pins, leases and processes again when nobody can reach it by its
-    name any more.
+    With `before` (seconds since 1970), deletes only what has not changed since then; for a
+    directory, anywhere inside. Empty directories are not checked for that. With a `policy`, keeps
+    anything in a pinned entry, anything that another process works in or has open, and directories
+    with git work that exists nowhere else. `spare_own` also keeps what this process uses. Slow
+    checks run before the claim; pins, leases and processes are checked again after it, when the
+    path can no longer be reached by its name.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class NamedRemover:
         self._at_work = AtWork(root)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all descriptors."""
         if self._area is not None:
             self._area.close()
 
@@ -104,9 +104,9 @@ class NamedRemover:
     ) -> NamedOutcome:
         """Delete `relative`, a path below the root.
 
-        A file that is not `ours`, or a directory, stays while another process holds a lease on the
-        entry. By a policy, a file of ours does so too, unless only a fork of this process has it.
-        `before` is for this one alone, if it is later.
+        A directory, or a file that is not `ours`, stays while another process holds a lease on the
+        entry. With a policy, so does a file of ours, unless only forks of this process have leases.
+        A `before` that is later than that of this object applies to this path alone.
         """
         limit = self._before
         if limit is not None and before is not None:
@@ -114,22 +114,21 @@ class NamedRemover:
         return _outcome(self._root / relative, lambda: self._delete(relative, kind, ours, limit))
 
     def delete_made(self, relative: str, by: float) -> NamedOutcome | None:
-        """As `delete`, what somebody else made `by` then (seconds since 1970), of any kind; `None`
-        if what is there now was made, moved there or changed later.
+        """Like `delete`, for a path of any kind that another process made `by` that time (seconds
+        since 1970); `None` if what is there now was made, moved there or changed later.
         """
         before = by if self._before is None else min(by, self._before)
         path = self._root / relative
         try:
             with opened_in(self._root, *relative.split("/")[:-1]) as parent:
                 status = at.stat(path.name, dir_fd=parent, follow_symlinks=False)
-                # By the change times as well: what is moved or copied there may bring its
-                # modification time.
+                # Check the ctimes as well: a moved or copied file may keep its mtime.
                 if status.st_ctime_ns / 1e9 > by or newest_change(parent, path.name)[0] > by:
                     return None
                 if newest_status_in(parent, path.name) > by:
                     return None
         except (OSError, TempError):
-            pass  # said by what follows
+            pass  # `_delete` reports it
         return _outcome(path, lambda: self._delete(relative, "either", False, before, by))
 
     def _delete(
@@ -152,7 +151,7 @@ class NamedRemover:
             _check_within(self._root, relative, place, inside, self._policy)
         finally:
             at.close(parent)
-        self._check_at_work(relative)  # last, since git may have taken long
+        self._check_at_work(relative)  # last, since running git may have taken long
         with contextlib.closing(self._area.claim(relative, (seen.st_dev, seen.st_ino))) as claim:
             try:
                 self._check(relative, ours, changed)
@@ -163,23 +162,30 @@ class NamedRemover:
             except NotClaimed as reason:
                 raise NotClaimed(f"{reason.detail}{claim.put_back()}") from None
             except BaseException:
-                claim.put_back()  # otherwise the next sweep deletes it
+                claim.put_back()  # otherwise it would stay claimed
                 raise
             claim.condemn()
             return claim.conclude(_remove_at(claim.holding, claim.held, self._go_on))
 
     def _check(self, path: str, ours: bool, changed: float) -> None:
         entry = path.partition("/")[0]
-        objection = self._pin_on(entry) if self._policy else ""
+        objection = self._pin_on(entry) or self._lock_above(path) if self._policy else ""
         if not objection and (self._policy or not ours):
             objection = self._user_of(path if ours else entry, changed, ours)
         if objection:
             raise NotClaimed(objection)
 
     def _check_at_work(self, path: str) -> None:
-        """Raise `NotClaimed` if somebody works in what lies at `path` and that protects it."""
+        """Raise `NotClaimed` if a policy protects processes' work, and one works in `path`."""
         if self._policy and (who := self._at_work.inside(path)):
             raise NotClaimed(who)
+
+    def _lock_above(self, path: str) -> str:
+        for above in directories_above(path):
+            with contextlib.suppress(OSError):
+                if is_locked_at(self._root, self._root / above):
+                    return f"in use: a process holds a lock (flock) on {above}"
+        return ""
 
     def _pin_on(self, entry: str) -> str:
         if self._pins is None:
@@ -199,7 +205,7 @@ class NamedRemover:
         return f"in use: {use.who}" if use and (self._spare_own or not use.mine) else ""
 
     def _changed(self, entry: str) -> float:
-        """When the entry itself changed, to guess whether an unknown owner is alive."""
+        """When the entry itself last changed, to guess whether an unknown owner is alive."""
         try:
             return at.stat(self._root / entry, follow_symlinks=False).st_mtime_ns / 1e9
         except OSError:
@@ -217,8 +223,8 @@ def delete_elsewhere(
     """Delete the absolute `path`, which is in none of the caller's roots; `before` and `policy` are
     as in `NamedRemover`. In an entry of another root, that root's pins and leases count.
 
-    It is not claimed: nobody would find what a killed process had moved aside there. Accepted race:
-    a change between the check and the deletion (for a file, very short).
+    The path is not claimed: if a killed process had moved it aside, no sweep would find it.
+    Accepted race: a change between the check and the deletion (for a file, a very short time).
     """
     above, name = os.path.split(path)
 
@@ -236,7 +242,7 @@ def delete_elsewhere(
             began = time.monotonic()
             inside = look_inside(parent, name)
             _check_within(Path(above), name, Path(path), inside, policy)
-            # Last, for that may have taken long: git was asked.
+            # Check again, since running git may have taken long.
             if time.monotonic() - began > _LOOKS_SECONDS:
                 _look(parent, name, kind, before)
                 _check_around(path, seen, policy)
@@ -255,7 +261,7 @@ def delete_elsewhere(
 
 
 def _look(parent: int, name: str, kind: Kind, before: float | None) -> os.stat_result:
-    """The status of what is there, if it is of that kind and unchanged. Raises `NotClaimed`."""
+    """The status of `name`, if it is of that kind and unchanged. Raises `NotClaimed`."""
     status = at.stat(name, dir_fd=parent, follow_symlinks=False)
     is_directory = stat.S_ISDIR(status.st_mode)
     if is_directory and kind == "file":
@@ -268,7 +274,7 @@ def _look(parent: int, name: str, kind: Kind, before: float | None) -> os.stat_r
 
 
 def _look_again(claim: Claim, before: float | None, by: float | None) -> None:
-    """Raise `NotClaimed` if something in it was modified after `before`, or touched after `by`."""
+    """Raise `NotClaimed` if anything in it has an mtime after `before` or a ctime after `by`."""
     if before is not None and newest_change(claim.holding, claim.held)[0] > before:
         raise NotClaimed("has changed meanwhile")
     if by is not None and newest_status_in(claim.holding, claim.held) > by:
@@ -276,8 +282,8 @@ def _look_again(claim: Claim, before: float | None, by: float | None) -> None:
 
 
 def _check_within(root: Path, path: str, place: Path, inside: Inside, policy: bool) -> None:
-    """Raise `NotClaimed` if another process uses a root in what lies at `place`, or something
-    there is pinned; with a `policy`, also if git has work there that is nowhere else.
+    """Raise `NotClaimed` if another process uses a root in `place`, or anything there is pinned;
+    with a `policy`, also if git has work there that exists nowhere else.
     """
     if inside.unread:
         raise NotClaimed(f"cannot be looked into: {inside.unread}", failed=True)
@@ -296,8 +302,8 @@ def _check_within(root: Path, path: str, place: Path, inside: Inside, policy: bo
 
 
 def _check_around(path: str, seen: os.stat_result, policy: bool) -> None:
-    """Raise `NotClaimed` if it lies in an entry of another root that is pinned or, for a whole
-    directory or by a `policy`, in use by another process.
+    """With a `policy` or for a directory, raise `NotClaimed` if `path` is in an entry of another
+    root that another process uses; with a `policy`, also if that entry is pinned.
     """
     is_asked = policy or stat.S_ISDIR(seen.st_mode)
     for root, entry in entries_around(path) if is_asked else ():
@@ -317,7 +323,7 @@ def _check_unlocked(root: Path, parent: int, name: str) -> None:
 
 
 def _open_below(top: int, path: str) -> int:
-    """The open directory at `path` below the open `top`; no part of the path may be a link."""
+    """The open directory at `path` below the open `top`; no part of the path may be a symlink."""
     try:
         return open_below(top, path.split("/") if path else ())
     except OSError as error:
@@ -335,7 +341,7 @@ def _remove_at(parent: int, name: str, go_on: GoOn | None) -> Removed:
 
 
 class _Stopped(Exception):
-    """A removal was stopped; holds what it did until then."""
+    """A removal was stopped; `removed` is what it did until then."""
 
     def __init__(self, removed: Removed) -> None:
         super().__init__()

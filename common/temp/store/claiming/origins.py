@@ -1,6 +1,7 @@
-"""Where the commits, tags and other objects of a repository come from, as far as its files tell.
+"""Finds out from the files of a repository where its commits, tags and other objects come from.
 
-A remote in scratch, as `git fetch . topic:main` has it, is not elsewhere, nor is one that is gone.
+A remote in scratch, such as the one of `git fetch . topic:main`, does not count as elsewhere, nor
+does a remote that is gone.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ _OF_GIT: Final = tuple(
     f"refs/{kind}".encode()
     for kind in ("heads/", "tags/", "notes/", "stash", "bisect/", "prefetch/")
 )
-"""What git itself names so: nothing is fetched into these but by name."""
+"""References of git itself: a fetch updates them only if they are given by name."""
 
 _SSH: Final = re.compile(r"(?:git\+)?ssh(?:\+git)?://", re.IGNORECASE)
 
 _MOST_PACKED: Final = 16 << 20
 
 _CLONED_WITHIN: Final = 2.0
-"""How many seconds after the first line of its log a clone may have packed its references."""
+"""How many seconds after its first reflog entry a clone may have packed its references."""
 
 
 class Reference(NamedTuple):
-    """A reference: to what it leads, of which kind that is, its name, and whether a fetch brings it
-    from remotes elsewhere, and from none that is here.
+    """A reference: the object that it points to, the type of that, its name, and whether fetches
+    bring it only from remotes elsewhere.
     """
 
     to: bytes
@@ -49,7 +50,7 @@ class Reference(NamedTuple):
 
 
 def _packed(repository: Repository, begin: bytes = b"") -> list[bytes]:
-    """What the packed references lead to whose names `begin` so."""
+    """The objects of the packed references whose names begin with `begin`."""
     packed = read_plain(os.path.join(repository.common, "packed-refs"), _MOST_PACKED) or b""
     lines = (line.split(b" ") for line in packed.splitlines() if line[:1] not in (b"#", b"^"))
     return [
@@ -60,14 +61,14 @@ def _packed(repository: Repository, begin: bytes = b"") -> list[bytes]:
 
 
 class Origins:
-    """Where the commits of a repository come from, as far as its files tell."""
+    """Tells from the files of a repository where its commits come from."""
 
     def __init__(self, ask: Asker, place: str) -> None:
         self._ask = ask
         self.repository = ask.repository
         self._place = place
         self._rewriting = Rewriting(ask.used_settings)
-        # What is pushed becomes known as a branch of the remote as well, wherever it went.
+        # A push updates the remote-tracking branch too, whichever address it went to.
         own, other = ask.remotes("url"), ask.remotes("pushurl")
         pushed = {name for name, _ in other}
         self._urls = [(name, self._rewriting.fetched_from(url)) for name, url in own + other]
@@ -86,7 +87,7 @@ class Origins:
 
     @functools.cached_property
     def references(self) -> list[Reference]:
-        """All references, of which kind ever."""
+        """All references, of any kind."""
         specs = [
             (os.fsencode(spec.rpartition(":")[2]), name in self._elsewhere)
             for name, spec in self._ask.remotes("fetch")
@@ -101,7 +102,7 @@ class Origins:
         return found
 
     def tracked(self) -> list[bytes]:
-        """What the branches of remotes lead to that are elsewhere."""
+        """The objects of the remote-tracking branches of remotes elsewhere."""
         begin = b"refs/remotes/"
         return [
             one.to
@@ -112,8 +113,8 @@ class Origins:
         ]
 
     def is_mirror(self) -> bool:
-        """Whether a remote elsewhere is fetched into all references; to one that is only pushed
-        to, nothing need have gone.
+        """Whether all references are fetched from a remote elsewhere. A push mirror does not count:
+        maybe nothing was pushed to it.
         """
         return any(
             name in self._elsewhere and spec == "+refs/*:refs/*"
@@ -121,24 +122,26 @@ class Origins:
         )
 
     def fetched(self) -> list[bytes]:
-        """What the last fetch brought from elsewhere."""
+        """The objects that the last fetch brought from elsewhere."""
         return [name for name, is_here in self._brought.fetched.items() if not is_here]
 
     def packed(self) -> list[bytes]:
-        """What the packed references of a mirror lead to, unless its remote may be another now."""
+        """The objects of a mirror's packed references; none if its remote may be another now."""
         return _packed(self.repository) if self._brought.is_packed_anew else []
 
     def cloned(self) -> list[bytes]:
-        """The tags that came with the clone: it packs them, and nothing has packed any since."""
+        """The tags that came with the clone, which packed them; none if references were packed
+        again since.
+        """
         if self._brought.is_clone_from_here or not self._is_as_cloned():
             return []
         return _packed(self.repository, b"refs/tags/")
 
     def _is_as_cloned(self) -> bool:
-        """Whether the packed references are those of the clone, as far as the filesystem tells.
+        """Whether the packed references are still those of the clone, judging by creation times.
 
-        They are replaced by a new file each time. A clone packs them before it sets its heads, and
-        before anything is logged.
+        Packing always writes a new file. A clone packs before it sets its heads, and before it
+        writes any reflog.
         """
         git = self.repository.common
         born, began = born_at(os.path.join(git, "packed-refs")), self._brought.began
@@ -159,7 +162,7 @@ class Origins:
 
 
 def _fits(name: bytes, spec: bytes) -> bool:
-    """Whether a reference is one of those that the right side of a refspec names."""
+    """Whether a reference matches `spec`, the right side of a refspec."""
     begin, star, end = spec.partition(b"*")
     if not star:
         return name == spec
@@ -167,16 +170,16 @@ def _fits(name: bytes, spec: bytes) -> bool:
 
 
 def _path_of(url: str, repository: Repository) -> str:
-    """The directory that a remote of that `url` is; "" if it is on another system."""
+    """The directory of the remote with that `url`; "" if it is on another system."""
     path = url.removeprefix("file://")
     scheme, colon, _ = path.partition(":")
     if colon and "/" not in scheme:
-        return _path_by_ssh(url)  # or `https://…`, whose server has a directory of its own
+        return _path_by_ssh(url)  # "" for `https://…`, whose paths are not those of this system
     return os.path.join(repository.tree or repository.directory, path)
 
 
 def _path_by_ssh(url: str) -> str:
-    """The directory on this system that a remote by ssh is; "" if there is none."""
+    """The directory of an ssh remote that is on this very system; "" if there is none."""
     host, _, path = url.partition(":")
     if (scheme := _SSH.match(url)) is not None:
         host, _, path = url[scheme.end() :].partition("/")
@@ -194,7 +197,7 @@ def _names_of_host() -> set[str]:
 
 
 def _has_repository(path: str) -> bool:
-    """Whether a repository, or a bundle of one, is at that path as git looks for it."""
+    """Whether a repository or a bundle is at that path, as git resolves it."""
     return os.path.isfile(path) or any(
         os.path.lexists(os.path.join(path + suffix, "HEAD"))
         or os.path.lexists(os.path.join(path + suffix, ".git"))
@@ -203,9 +206,9 @@ def _has_repository(path: str) -> bool:
 
 
 def _is_here(url: str, repository: Repository, place: str) -> bool:
-    """Whether a remote of that `url` may go as `place` may, as scratch does, or has gone."""
+    """Whether the remote with that `url` is in scratch, so that a clean may remove it, or gone."""
     if "\0" in url:
-        return True  # nobody can have got it from there
+        return True  # nothing can come from there
     path = _path_of(url, repository)
     return path != "" and (
         lies_in(path, _scratch_around(place))
@@ -215,12 +218,12 @@ def _is_here(url: str, repository: Repository, place: str) -> bool:
 
 
 def _is_scratch(path: str) -> bool:
-    """Whether it lies in any root: its entries may go in the same clean."""
+    """Whether `path` is in any root: a clean may remove it at the same time."""
     return OLD_ROOT_NAME in path.split(os.sep) or root_above(path) is not None
 
 
 def _is_gone(url: str, repository: Repository, place: str) -> bool:
-    """Whether no repository is there any more; what is moved aside with `place` is not gone."""
+    """Whether the repository at `url` no longer exists; if moved with `place`, it is not gone."""
     path = _path_of(url, repository)
     if not path or _has_repository(path):
         return False
@@ -229,5 +232,5 @@ def _is_gone(url: str, repository: Repository, place: str) -> bool:
 
 
 def _scratch_around(place: str) -> str:
-    """The root that `place` lies in, or itself."""
+    """The root that contains `place`, or `place` itself."""
     return root_above(place) or place

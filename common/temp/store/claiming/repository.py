@@ -1,7 +1,7 @@
-"""Asks git about a repository in scratch, without running anything that it configures.
+"""Runs git on a repository in scratch, without running anything that the repository configures.
 
-It may be anybody's: no hook, no monitor, no filter and no transport that its configuration names is
-run. Where git cannot be asked so, or does not answer, that is `CannotTell`.
+The repository may be untrusted: no hook, monitor, filter or transport from its configuration is
+run. If git cannot be run like this, or does not answer, `CannotTell` is raised.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ...core.named_tuple import NamedTuple
 from ..system.processes import ASKING
 
 _SECONDS: Final = 10.0
-"""How long git may take for one answer."""
+"""How long git may take for one command."""
 
 _MOST_TIMEOUTS: Final = 3
-"""After how many answers that did not come this process asks no more."""
+"""After this many timeouts, this process does not run git any more."""
 
 _MOST_READ: Final = 1 << 20
 
@@ -36,24 +36,24 @@ _SAFELY: Final = (
 )  # fmt: skip
 
 _NO_OTHERS: Final = frozenset({"GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL"})
-"""The variables by which git passes over the configurations of the system and of the user."""
+"""The variables that make git ignore the configuration of the system and of the user."""
 
 _ITS_OWN: Final = frozenset({"local", "worktree"})
-"""Where git says that the configuration of a repository is from."""
+"""The scopes of a repository's own configuration."""
 
 _HASH: Final = 40
-"""How long the shortest name of an object is, of a whole one."""
+"""The length of the shortest full object name."""
 
 _timeouts: list[str] = []
 
 
 class CannotTell(Exception):
-    """Why git cannot be asked, or what it said instead of an answer."""
+    """git cannot be run, or failed; the text says why."""
 
 
 class Repository(NamedTuple):
-    """A repository: its work tree ("" for a bare one), its directory, and the one with its commits,
-    which is another's for a linked work tree.
+    """A repository: its work tree ("" for a bare one), its git directory, and the common directory
+    with the commits, which differs for a linked work tree.
     """
 
     tree: str
@@ -62,12 +62,12 @@ class Repository(NamedTuple):
 
     @property
     def is_linked(self) -> bool:
-        """Whether it is that of a work tree which is linked to another repository."""
+        """Whether its work tree is linked to another repository."""
         return self.common != self.directory
 
 
 def repository_of(tree: str) -> Repository:
-    """The repository whose work tree is `tree`, or that is `tree`. Raises `CannotTell`."""
+    """The repository with the work tree `tree`, or the bare one at `tree`. Raises `CannotTell`."""
     here = os.path.join(tree, ".git")
     if not os.path.lexists(here):
         return Repository("", tree, tree)
@@ -90,9 +90,9 @@ def repository_of(tree: str) -> Repository:
 
 
 class Asker:
-    """Asks git about one repository, so that nothing of it is run and nothing in it changes.
+    """Runs git on one repository, so that no program of it is run and nothing in it changes.
 
-    For root, git is run as whom the repository belongs to. Raises `CannotTell`.
+    For the superuser, git is run as the owner of the repository. Raises `CannotTell`.
     """
 
     def __init__(self, repository: Repository) -> None:
@@ -113,7 +113,7 @@ class Asker:
         }
         self._as_owner: dict[str, Any] = {}
         self._home = os.devnull
-        # Else git would go into the work tree that the configuration names, which may be gone.
+        # Otherwise git would change to the work tree in the configuration, which may be gone.
         self._environment["GIT_WORK_TREE"] = repository.tree or repository.directory
         if hasattr(os, "geteuid"):
             self._become(_owners(repository))
@@ -133,14 +133,14 @@ class Asker:
     def __call__(
         self, *arguments: str, given: bytes = b"", environment: dict[str, str] | None = None
     ) -> bytes:
-        """What git prints for `arguments`, with `given` on its stdin."""
+        """The output of git with these `arguments`, and `given` on its stdin."""
         code, said, error = self._run(arguments, given, environment or self._environment)
         if code:
             raise CannotTell(os.fsdecode(error).strip().partition("\n")[0] or f"exit code {code}")
         return said
 
     def remotes(self, key: str) -> list[tuple[str, str]]:
-        """What the remotes have set under `key`, by their names."""
+        """The values of `key` of all remotes, each with the name of the remote."""
         begin, end = "remote.", f".{key}"
         return [
             (name[len(begin) : -len(end)], value)
@@ -149,25 +149,25 @@ class Asker:
         ]
 
     def values(self, name: str) -> list[str]:
-        """What is set under that name."""
+        """The values of the setting of that name."""
         return [value for known, value in self.settings if known == name]
 
     @property
     def settings(self) -> list[tuple[str, str]]:
-        """All that the repository sets, by name; sections and keys are in small letters."""
+        """The repository's own settings, by name; sections and keys are in lower case."""
         return [(name, value) for scope, name, value in self._all_settings if scope in _ITS_OWN]
 
     @property
     def used_settings(self) -> list[tuple[str, str]]:
-        """All that git uses in the repository: also what the system and the user set, for all
-        repositories or for those at such a place.
+        """All settings that git uses in the repository, including those of the system and the user,
+        and conditional ones for its path.
         """
         return [(name, value) for _, name, value in self._all_settings]
 
     @property
     def used_environment(self) -> dict[str, str]:
-        """The environment in which git has the settings of the system and the user as well. Only
-        what runs none of their programs is asked in it.
+        """The environment in which git also reads the settings of the system and the user. Only
+        for commands that run none of the programs in these settings.
         """
         used = {name: value for name, value in self._environment.items() if name not in _NO_OTHERS}
         if self._as_owner:
@@ -185,7 +185,7 @@ class Asker:
         ]
 
     def check_filters(self) -> None:
-        """Raise `CannotTell` if the repository has filters, which are programs, or may be."""
+        """Raise `CannotTell` if the repository configures filters, which may be programs."""
         for name, _ in self.settings:
             if name.lower().startswith("filter."):
                 raise CannotTell("it has filters of its own, which are not run")
@@ -193,12 +193,12 @@ class Asker:
     def _run(
         self, arguments: Sequence[str], given: bytes, environment: dict[str, str]
     ) -> tuple[int, bytes, bytes]:
-        import subprocess  # which takes longer to load than a scan may take
+        import subprocess  # importing it may take longer than a whole scan
 
         if len(_timeouts) >= _MOST_TIMEOUTS:
             raise CannotTell("git did not answer for others, so it is no longer asked")
         try:
-            done = subprocess.run(  # noqa: S603 - of what is asked, nothing is run
+            done = subprocess.run(  # noqa: S603 - no program of the repository is run
                 ["git", *_SAFELY, *arguments],  # noqa: S607
                 cwd="/" if os.name == "posix" else None,
                 env=environment,
@@ -227,7 +227,7 @@ def _owners(repository: Repository) -> set[int]:
 
 
 def _deciding(repository: Repository) -> Iterator[str]:
-    """What says what git does there."""
+    """The files and directories that determine what git does in the repository."""
     if repository.tree:
         yield os.path.join(repository.tree, ".git")
     for directory in (repository.directory, repository.common):
@@ -247,17 +247,17 @@ def _group_and_home(user: int) -> tuple[int, str]:
 
 
 def is_object(name: bytes) -> bool:
-    """Whether it is the whole name of an object."""
+    """Whether `name` is a full object name."""
     return len(name) >= _HASH and name.isalnum()
 
 
 def lies_in(path: str, place: str) -> bool:
-    """Whether `path` leads to something in `place`, or to that itself."""
+    """Whether `path` resolves to `place` or to something in it."""
     return is_inside(os.path.realpath(path), os.path.realpath(place))
 
 
 def read_plain(path: str, most: int = _MOST_READ) -> bytes | None:
-    """What is in a plain file, at most so many bytes of it; `None` if it is none."""
+    """The first `most` bytes of a regular file; `None` if it is not one or is unreadable."""
     with reading(path) as file:
         try:
             return None if file is None else file.read(most)
@@ -267,7 +267,7 @@ def read_plain(path: str, most: int = _MOST_READ) -> bytes | None:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[BinaryIO | None]:
-    """The file at `path` to read, if it is a plain one; else `None`."""
+    """The file at `path`, open for reading; `None` if it is not a regular file."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
     try:
         descriptor = os.open(path, flags)

@@ -1,4 +1,4 @@
-"""The addresses that git really uses, where a configuration rewrites those of remotes."""
+"""The addresses that git really uses when the configuration rewrites those of remotes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ _BEGIN, _FETCH, _PUSH = "url.", ".insteadof", ".pushinsteadof"
 
 
 class Rewriting:
-    """Rewrites addresses by the settings `url.<base>.insteadOf` and `pushInsteadOf`, as git does:
-    the longest beginning that fits counts.
+    """Rewrites addresses with the settings `url.<base>.insteadOf` and `pushInsteadOf`, as git does:
+    the longest matching prefix wins.
     """
 
     def __init__(self, settings: Iterable[tuple[str, str]]) -> None:
@@ -21,16 +21,16 @@ class Rewriting:
                     rules.append((begin, name[len(_BEGIN) : -len(end)]))
 
     def fetched_from(self, url: str) -> str:
-        """From where a remote of that `url` is fetched."""
+        """The address that a remote with that `url` is fetched from."""
         return _rewritten(url, self._fetch) or url
 
     def pushed_to(self, url: str) -> str:
-        """Where a remote of that `url` is pushed to, if it has no other address to push to."""
+        """The address that a remote with that `url` is pushed to, if it has no `pushurl`."""
         return _rewritten(url, self._push) or self.fetched_from(url)
 
 
 def _rewritten(url: str, rules: list[tuple[str, str]]) -> str:
-    """What the longest of the rules that fit makes of it; "" if none does."""
+    """`url` rewritten by the longest matching rule; "" if none matches."""
     fitting = [(begin, base) for begin, base in rules if url.startswith(begin)]
     if not fitting:
         return ""

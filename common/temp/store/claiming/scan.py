@@ -1,4 +1,4 @@
-"""What there is: every entry of a root, measured, with who uses it and what keeps it."""
+"""Scans a root: every entry, measured, with its uses and protections."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def scan(
     workers: int | None = None,
     foreign_for: float | None = None,
 ) -> Inventory:
-    """All that `root` holds, measured, with who uses what; an empty inventory if it is missing.
+    """The inventory of `root`, with sizes and uses; empty if the root is missing.
 
-    `now` is in seconds since 1970, `layout` says what an entry is, and `foreign_for` is as in a
+    `now` is in seconds since 1970, `layout` defines what an entry is, and `foreign_for` is as in a
     policy. An entry is `partial` if `need` asks for less than all of it. At most `workers` forked
-    processes share a large root; without a number, as many as the scan gains by, and none if this
-    process has other threads. The result is the same. An unreadable entry is a problem in the
+    processes share a large root; by default, as many as make the scan faster, and none if this
+    process has other threads. The result is the same. An unreadable entry becomes a problem in the
     inventory. Raises `StorageError` or `Refused` if the root itself cannot be read or trusted.
     """
     if not check_root(root):
@@ -54,7 +54,7 @@ def scan(
     leases = Leases(root, foreign_for)
     found, problems = listing(root, leases, layout)
     if need is None or leases.has_unchecked or blindness():
-        # The use of those that cannot be checked is guessed by their newest change.
+        # If owners cannot be checked, the newest change of an entry decides whether it is in use.
         need = _all_of_it
     entries: list[Entry] = []
     inside: dict[str, Inside] = {}
@@ -74,7 +74,7 @@ def scan(
                     staying.add(entry.path)
     finally:
         at.close(top)
-    # Last, so that every listed entry has already been recorded by its maker.
+    # Only now, so that every listed entry has already been recorded by its maker.
     leases.refresh()
     pins = Pins(root)
     problems += pins.unclear(entry.path for entry in entries)
@@ -107,13 +107,13 @@ def _protected(
     pins: Pins,
     now: float,
 ) -> tuple[Entry, ...]:
-    """The entries with who uses them, who made them, their pins, and what is in use inside."""
+    """The entries with their uses, makers and pins, and the protections from inside them."""
     busy = busy_entries(root) if entries else {}
     within, above = Within(root), Above(root, leases)
     uses, is_blind = last_uses(root), bool(blindness())
     any_case = folds_case(root)
     plain: set[str] = set()
-    """Where only what is inside an entry can protect it."""
+    """The categories in which only its own content can protect an entry."""
     if not (busy or uses or is_blind or any_case or leases.has_any or pins.has_any()):
         places = {one.path.rpartition("/")[0]: one.path for one in entries}
         plain = {
@@ -138,7 +138,7 @@ def _protected(
 
     found = tuple(
         [
-            entry  # as most are
+            entry  # the usual case
             if entry.path.rpartition("/")[0] in plain and entry.path not in inside
             else within.protected(
                 seen(entry), inside.get(entry.path, NOTHING), now, stays=entry.path in staying
@@ -147,14 +147,14 @@ def _protected(
         ]
     )
     if has_companions(found):
-        from ...core.databases import sharing  # which few roots hold
+        from ...core.databases import sharing  # few roots hold databases
 
         return sharing(found)
     return found
 
 
 def _used(noted: LastUse | None, now: float) -> float:
-    """When that entry was last used; 0 if it never was, or at a time that has not come yet."""
+    """When that entry was last used; 0 if never, or if the noted time is in the future."""
     return noted.used if noted is not None and noted.used <= now + CLOCK_SKEW else 0.0
 
 
@@ -171,13 +171,13 @@ def _entry(
     mounts: frozenset[str],
     arrivals: Arrivals,
 ) -> Entry | None:
-    """The entry that was seen, if any; what was wrong with it is added to `problems`."""
+    """The entry made from `looked`; `None` if it cannot be one. Adds its problems to `problems`."""
     measured = looked.measured
     if measured is None:
         problems.append(Problem(item.path, looked.failure, blocking=looked.mode != 0))
         return None
     if layout.category and not layout.holds(item.path, is_directory=stat.S_ISDIR(looked.mode)):
-        return None  # it was replaced since it was listed
+        return None  # it was replaced after it was listed
     unreadable: str | None = None
     for where, what in measured.problems:
         problem = in_place(what, where)
@@ -190,7 +190,7 @@ def _entry(
     mounted = None if measured.mounted is None else f"{item.path}/{measured.mounted}".rstrip("/")
     category = item.path.rpartition("/")[0]
     if category in mounts:
-        mounted = category  # nothing can be moved out of it, so no clean takes what is in there
+        mounted = category  # entries cannot be moved out of a mount, so no clean claims them
     return Entry(
         path=item.path,
         category=item.category,
@@ -227,13 +227,14 @@ def _kind(mode: int) -> Literal["directory", "file", "symlink", "other"]:
 
 
 def busy_entries(root: Path) -> dict[str, Use]:
-    """The uses of entries by processes that work inside, by every path that may be an entry's.
+    """The uses of entries by processes that work inside them, by every path that may be an entry.
 
-    Those who work directly in what may be a category are there by its path and a slash as well.
+    For a process that works directly in a possible category, the key with a trailing slash is set
+    as well.
     """
     busy: dict[str, Use] = {}
     found = processes_inside(root).items()
-    for place, use in sorted(found, key=lambda one: one[1].mine):  # of two, whose is not ours
+    for place, use in sorted(found, key=lambda one: one[1].mine):  # other processes first
         top, _, rest = place.partition("/")
         busy.setdefault(top, use)
         busy.setdefault(f"{top}/{rest.partition('/')[0]}", use)

@@ -1,4 +1,4 @@
-"""Looking at the entries of a large root with forked workers."""
+"""Examines the entries of a large root with forked workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..workers.messages import Job, Kind
 from .looking import Looked, Looking, Progress
 
 _LARGEST_BATCH: Final = 32
-"""How many entries a worker is given at a time, at most."""
+"""The most entries that a worker is given at a time."""
 
 
 class _Batch(NamedTuple):
@@ -24,15 +24,15 @@ class _Batch(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Another job: a directory in an entry that somebody gave away, at the path `where`."""
+    """Another job: the directory `where` in an entry, which another worker gave away."""
 
     entry: int
     where: str
 
 
 class _Answer(NamedTuple):
-    """What a worker saw of an entry: its `head`, a `Looked` without the measure, or without one a
-    part of it; and the measure, if there is any.
+    """A worker's result for an entry: its `head`, which is a `Looked` without the measure, and the
+    measure, if any. Without a `head`, it is the measure of a part of the entry.
     """
 
     entry: int
@@ -43,7 +43,7 @@ class _Answer(NamedTuple):
 def look_together(
     looking: Looking, looked: Sequence[Looked], count: int, progress: Progress | None
 ) -> list[Looked]:
-    """What is seen of each entry, with `count` workers for those that are not yet `looked` at."""
+    """The facts about all entries; `count` workers examine those that are not in `looked` yet."""
     parts: dict[int, list[Measured]] = {}
     heads: dict[int, Looked] = dict(enumerate(looked))
     lost: set[int] = set()
@@ -82,7 +82,7 @@ def look_together(
 
 
 def _work(looking: Looking, link: Link) -> None:
-    """What a worker does: batches of entries, and directories that others gave away."""
+    """The main function of a worker: examine batches of entries, and directories given away."""
     looking.sharing = lambda entry: Sharing(
         link.is_wanted, lambda given, path: link.give(_Part(entry, path), given)
     )
@@ -102,7 +102,7 @@ def _packed(looked: Looked) -> Packed | None:
 
 
 def _entries_of(job: Job) -> set[int]:
-    """The entries that a worker was at when it died."""
+    """The entries that a worker was examining when it died."""
     if job.descriptor >= 0:
         return {_Part._make(job.message).entry}
     return set(range(*_Batch._make(job.message)))

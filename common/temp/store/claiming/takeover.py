@@ -1,4 +1,4 @@
-"""Taking over what killed sweeps left claimed."""
+"""Takes over the leftovers of killed sweeps."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from .claim import Held, opened, opened_area
 
 
 def leftovers(root: Path, stack: contextlib.ExitStack) -> Iterator[Held]:
-    """What killed sweeps left claimed in `root`, taken over and locked. Close each after use.
+    """The leftovers of killed sweeps in `root`, taken over and locked. Close each after use.
 
-    Those of a sweep that still runs are locked, and left to it. Where its lock may not reach (over
-    a network, or FUSE), they are left until they have been unchanged for `foreign_for`. What they
-    lie in is open until `stack` is closed. Raises `StorageError` if the holding area cannot be
-    read, `Refused` if it lies behind a symlink.
+    Entries claimed by a running sweep are locked, and left to it. Where locks may not be seen by
+    all (network filesystems, FUSE), leftovers stay until they have been unchanged for
+    `foreign_for`. Their parent directories are open until `stack` is closed. Raises `StorageError`
+    if the holding area cannot be read, `Refused` if it is behind a symlink.
     """
     check_store(root)
     for directory, prefix in holding_places(root):
@@ -58,11 +58,11 @@ def leftovers(root: Path, stack: contextlib.ExitStack) -> Iterator[Held]:
 
 
 def _take_over(left: Held, root: Path, *, alone: bool) -> bool:
-    """Whether the sweep that claimed it is dead, and this one is now the only one at it.
+    """Lock a leftover; false if the sweep that claimed it may be alive.
 
-    A link or a socket cannot be locked. A process that claims one holds a shared lock on the
-    holding area during its removal. So a process with the exclusive lock knows that those are dead.
-    (`alone`: not if the root itself holds them, on a full disk.)
+    A symlink or a socket cannot be locked. A process that claims one holds a shared lock on the
+    holding area during the removal. So a process with the exclusive lock knows that no such process
+    is alive. (`alone`: this does not apply to claims in the root itself, made on a full disk.)
     """
     name, holding = left.held, left.holding
     try:
@@ -74,7 +74,7 @@ def _take_over(left: Held, root: Path, *, alone: bool) -> bool:
                 return False
             if alone:
                 return True
-            # By a description of its own, since workers may share the other.
+            # Use a separate file description, since workers may share the other one.
             descriptor = opened(left.stack, ".", parent=holding)
         if not lock_directory(root, descriptor):
             return False
@@ -88,7 +88,7 @@ def _take_over(left: Held, root: Path, *, alone: bool) -> bool:
 
 
 def _is_old(left: Held, status: os.stat_result, seconds: float) -> bool:
-    """Whether nothing in it, nor itself, has changed for so long."""
+    """Whether it and everything in it has been unchanged for that many seconds."""
     newest = status.st_ctime_ns / 1e9
     if stat.S_ISDIR(status.st_mode):
         newest = max(newest, newest_status_in(left.holding, left.held))

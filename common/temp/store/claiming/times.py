@@ -1,4 +1,4 @@
-"""The times of an entry: when it arrived and last changed, as far as they can be believed."""
+"""The times of an entry: when it arrived and last changed, as far as that is plausible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .looking import Looked
 
 
 class Times(NamedTuple):
-    """The times of one entry, as in `Entry`, and what is odd about them."""
+    """The times of one entry, as in `Entry`, and a `problem` with them."""
 
     arrived: float
     changed: float
@@ -33,10 +33,10 @@ def times_of(
     arrivals: Arrivals,
     now: float,
 ) -> Times:
-    """When the entry at `path` arrived and last changed; `stamp` is what its name says.
+    """When the entry at `path` arrived and last changed; `stamp` is the one in its name.
 
-    A time in the future never counts. What a clean changed itself, which then could not remove all
-    of the entry, does not count either, as long as nothing was changed after it.
+    A time in the future never counts. Nor do changes by a clean that could not remove all of the
+    entry, as long as nothing was changed after it.
     """
     known = arrivals.of(path, looked.inode, looked.ctime_ns)
     told = layout.arrival_of(path) if layout.category else stamp
@@ -62,4 +62,4 @@ def times_of(
 
 
 _EARLIEST: Final = -1e9
-"""Some thirty years before 1970; no filesystem has a time that is much earlier."""
+"""About thirty years before 1970; no filesystem has times much earlier than that."""

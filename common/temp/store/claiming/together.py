@@ -1,7 +1,7 @@
-"""Small entries that are claimed together, by few calls each.
+"""Claims small entries together, with few system calls for each.
 
-What holds for one claim holds for each of them. Whatever is not as expected leaves the entry in its
-place, to be claimed alone, which tells what is in the way.
+Each of these claims has the guarantees of a single claim. If anything is unexpected, the entry
+stays in its place and is then claimed alone, which reports the obstacle.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .claim import Claim, opened
 
 
 class Opened(NamedTuple):
-    """An entry that is open, and locked if nobody else has a lock on it."""
+    """An open entry, which is locked unless another process holds a lock on it."""
 
     entry: Entry
     directory: int
-    """The open directory that it lies in."""
+    """Its open parent directory."""
     descriptor: int
     status: os.stat_result
 
@@ -51,19 +51,19 @@ class Small(Claim):
         self._is_begun = False
 
     def remove_plain(self, removed: Removed) -> bool:
-        """Delete the files that were seen in it, and itself if that was all."""
+        """Delete the files that were found in it, and the entry itself if it is then empty."""
         self._is_begun = True
         blocks = self.before.st_blocks if self.before is not None else 0
         return remove_files(self._descriptor, self._names, self.holding, self.held, blocks, removed)
 
     def put_back(self) -> str:
-        """Put the entry back to its place; see `give_place`."""
+        """Put the entry back in its place; see `give_place`."""
         self._is_begun = True
         return super().put_back()
 
     def close(self) -> None:
-        """Release its lock, and that of the batch with the last claim in it. One whose removal was
-        not begun, since the sweep was interrupted, goes back to its place.
+        """Release its lock; the last claim in a batch also releases that of the batch. If its
+        removal was not begun because the sweep was interrupted, it is put back.
         """
         if not self._is_begun:
             self.put_back()
@@ -72,7 +72,7 @@ class Small(Claim):
 
 
 class Batch:
-    """A batch in the holding area `area`, which goes when its last claim is closed.
+    """A batch in the holding area `area`, which is removed when its last claim is closed.
 
     Raises `OSError` or `NotClaimed` if it cannot be made.
     """
@@ -82,7 +82,7 @@ class Batch:
         self.stack = contextlib.ExitStack()
         self.claims: list[Small] = []
         self.elsewhere: dict[str, str] = {}
-        """Where those are that could not be put back to their places, as `give_place` says it."""
+        """For entries that could not be put back in their places, the text from `give_place`."""
         self._open = 1
         self._directories: dict[str, int | None] = {}
         holding = area.open()
@@ -107,11 +107,11 @@ class Batch:
         *,
         despite_lock: Collection[str],
     ) -> None:
-        """Claim those of the `entries` of which `files_of` tells the files that are all they hold.
+        """Claim the `entries` that hold nothing but files; `files_of` returns their names.
 
-        Nobody may hold a lock on them, but for those with the paths `despite_lock`.
+        No process may hold a lock on an entry, unless its path is in `despite_lock`.
 
-        Until they are condemned, the next sweep puts them back if this process dies.
+        If this process dies before the entries are condemned, the next sweep puts them back.
         """
         found = self._opened(entries)
         left = {one.descriptor for one in found}
@@ -149,7 +149,7 @@ class Batch:
         return found
 
     def _directory(self, category: str) -> int | None:
-        """The open directory of that category, no part of which is a link; `None` without one."""
+        """The open directory of that category; `None` if there is none, or a part is a symlink."""
         if category not in self._directories:
             directory: int | None = self.area.top
             with contextlib.suppress(OSError):
@@ -160,10 +160,12 @@ class Batch:
         return self._directories[category]
 
     def _take(self, one: Opened, names: list[str], held: str) -> bool:
-        """Whether it was renamed into the batch; if something else was, that is put back."""
+        """Rename the entry into the batch; false if that failed. If something else was swapped in,
+        that is put back.
+        """
         name = one.entry.name
         try:
-            # Nothing is named `held` in a directory of our own, so nothing is replaced.
+            # In the batch, the name `held` is not taken, so nothing is replaced.
             at.rename(name, held, src_dir_fd=one.directory, dst_dir_fd=self.directory)
         except OSError:
             return False
@@ -174,14 +176,14 @@ class Batch:
             status = at.stat(held, dir_fd=self.directory, follow_symlinks=False)
             if os.path.samestat(status, one.status):
                 return True
-            claim.before = None  # what was swapped in just before the rename
+            claim.before = None  # another file was swapped in just before the rename
         except OSError:
             pass
         self.put_back([claim])
         return True
 
     def put_back(self, claims: Sequence[Small]) -> None:
-        """Put these back to their places, and close them."""
+        """Put these back in their places, and close them."""
         for claim in tuple(claims):
             self.claims.remove(claim)
             if elsewhere := claim.put_back():
@@ -189,8 +191,8 @@ class Batch:
             claim.close()
 
     def condemn(self) -> None:
-        """Note that nothing speaks against the removal of what is claimed: after a kill, the next
-        sweep deletes it.
+        """Note that the removal of the claimed entries is final: after a kill, the next sweep
+        deletes them.
         """
         name = batch_name(CONDEMNED)
         try:
@@ -203,10 +205,10 @@ class Batch:
             claim.batch = self.name
 
     def let_go(self) -> None:
-        """Close it once this was called for each claim, and once by whoever made it."""
+        """Drop one reference, held by each claim and by the creator; the last one closes it."""
         self._open -= 1
         if not self._open:
-            self.claims = []  # which know it, so that none of them waits for the collector
+            self.claims = []  # break the reference cycle, so that nothing waits for the collector
             with contextlib.suppress(OSError):
                 at.rmdir(self.name, dir_fd=self._holding)
             self.stack.close()

@@ -1,6 +1,6 @@
-"""What git tracks in the entries of one root, as one may have committed to `.tmp` with `add -f`.
+"""Files that git tracks in the entries of one root, for example after `git add -f`.
 
-That is asked for with every scan, so git is started only where its index names the root at all.
+Every scan needs this, so git is run only if the index mentions the root at all.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 _MOST_INDEX: Final = 1 << 28
 _PLAIN_VERSIONS: Final = (b"DIRC\0\0\0\2", b"DIRC\0\0\0\3")
-"""How an index begins that has every path in it as it is."""
+"""The first bytes of an index that stores its paths uncompressed."""
 
 
 class _Told(NamedTuple):
-    """What is tracked below the root, by sorted paths relative to it, while the index is as it was;
-    `failure` says why that cannot be told.
+    """The sorted paths tracked below the root, relative to it, valid while the index has that
+    `state`. `failure` says why they are unknown.
     """
 
     state: tuple[int, ...] | None = None
@@ -36,11 +36,11 @@ class _Told(NamedTuple):
 
 
 class TrackedEntries:
-    """What the work trees around a root, or the one that it is, track in it; looked up again once
-    their index changes.
+    """Tells what the work trees that contain a root, or are at it, track in it. Looked up again
+    when an index changes.
 
-    A repository above that belongs to neither this user, nor root, nor whose the root is, is none
-    that counts: anybody may have put it there.
+    A repository only counts if it belongs to this user, to the superuser or to the owner of the
+    scratch root: any other user may have put it there.
     """
 
     def __init__(self, root: Path) -> None:
@@ -49,8 +49,8 @@ class TrackedEntries:
         self._folds = folds_case(root)
 
     def inside(self, path: str) -> str:
-        """What git tracks in the entry at `path`, in words, or that it cannot tell; "" if nothing
-        is tracked there.
+        """A text that names a file tracked in the entry at `path`, or says that this is unknown; ""
+        if nothing is tracked there.
         """
         for told in self._now():
             if told.failure:
@@ -64,7 +64,7 @@ class TrackedEntries:
         return ""
 
     def has_any(self) -> bool:
-        """Whether git tracks anything in the root, or cannot tell."""
+        """Whether git tracks, or may track, anything in the root."""
         return any(told.failure or told.paths for told in self._now())
 
     def _now(self) -> Iterator[_Told]:
@@ -116,24 +116,24 @@ class TrackedEntries:
 
 
 def _repository_at(tree: str) -> Iterator[Repository]:
-    from .repository import CannotTell, repository_of  # not every root lies in one
+    from .repository import CannotTell, repository_of  # not every root is in one
 
-    # Where a `.git` leads nowhere, no git finds anything either.
+    # With a dangling `.git`, git itself finds no repository either.
     with contextlib.suppress(CannotTell):
         yield repository_of(tree)
 
 
 def _in_last_commit(ask: Asker, below: str) -> bytes:
-    """What the commit that is checked out has below `below`: the work tree has lost its index."""
+    """The paths below `below` in the HEAD commit, for a work tree that has lost its index."""
     if not os.path.lexists(os.path.join(ask.repository.directory, "HEAD")):
-        return b""  # it is no repository
+        return b""  # it is not a repository
     if not ask("rev-list", "--max-count=1", "--all"):
-        return b""  # there is no index as long as nothing was ever added
+        return b""  # a new repository has no index until something is added
     return ask("ls-tree", "-r", "-z", "--name-only", "--full-tree", "HEAD", "--", below)
 
 
 def _state(repository: Repository) -> tuple[int, ...] | None:
-    """What changes with every change of the index; `None` if there is no index."""
+    """A value that changes with the index; `None` if there is no index."""
     try:
         status = os.stat(f"{repository.directory}/index")
     except OSError:
@@ -151,10 +151,10 @@ def _may_name(directory: str, below: bytes) -> bool:
     try:
         names = os.listdir(directory)
     except OSError:
-        return True  # and so git is asked, which says what is wrong
+        return True  # so that git is run, which reports the error
     if below == b".":
         return True
-    # A sparse index names directories outside of what is checked out in place of what is in them.
+    # Outside the checked-out part, a sparse index names directories instead of the files in them.
     is_sparse = b"sdir\0\0\0\0" in index
     is_split = any(name.startswith("sharedindex.") for name in names)
     return is_sparse or is_split or below + b"/" in index

@@ -13,11 +13,11 @@ from .claim import NotClaimed, NotDisposed
 
 
 def send_to_trash(path: Path, name: str, parent: int, check: Callable[[Trashed], None]) -> None:
-    """Move `name` in the open directory `parent`, which is at `path`, to the desktop's trash, from
-    where the desktop can put it back.
+    """Move `path`, which is `name` in the open directory `parent`, to the desktop's trash, from
+    where the desktop can restore it.
 
-    `check` is called once it is there, and raises `NotClaimed` if it is to go back; macOS and
-    Windows trash by path, and have nothing to check. Raises `NotDisposed`.
+    `check` is called when it is there, and raises `NotClaimed` if it has to be put back. macOS and
+    Windows trash by path, without `check`. Raises `NotDisposed`.
     """
     try:
         if sys.platform in ("darwin", "win32"):
@@ -35,7 +35,7 @@ def send_to_trash(path: Path, name: str, parent: int, check: Callable[[Trashed],
                 raise
     except (NotClaimed, NotDisposed):
         raise
-    except Exception as error:  # it raises OSError, its own kinds, and whatever a desktop's does
+    except Exception as error:  # send2trash raises OSError, its own errors, and the desktop's
         why, semicolon, remedy = _reason(error).partition("; ")
         otherwise = "delete it without --trash"
         if not isinstance(error, StorageError):

@@ -1,7 +1,7 @@
-"""Counts what in a repository is nowhere else: commits, tags, other objects and stashes.
+"""Counts commits, tags, other objects and stashes of a repository that exist nowhere else.
 
-What counts is all that a reference of any kind leads to, and what a rebase or the like has under
-way. What is known to have come from elsewhere, or to be there, does not.
+Everything that references of any kind lead to counts, and so do unfinished rebases and the like.
+Objects that are known to come from elsewhere, or to be there, do not.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from .origins import Origins, Reference
 from .repository import Asker
 
 _ALL: Final = ("--exclude=refs/stash", "--exclude=refs/prefetch/*", "--all")
-"""What is asked for: stashes are counted, and prefetched is what remotes have."""
+"""All references, except stashes, which are counted separately, and prefetched ones."""
 
 _OF_ONE_TREE: Final = ("refs/worktree", "refs/bisect", "refs/rewritten")
-"""The references that each work tree has for itself."""
+"""The references that are separate for each work tree."""
 
 
 class Unpushed(NamedTuple):
-    """How much of a repository is nowhere else."""
+    """How much of a repository exists nowhere else."""
 
     commits: int = 0
     tags: int = 0
@@ -31,7 +31,7 @@ class Unpushed(NamedTuple):
 
 
 def unpushed(ask: Asker, place: str) -> Unpushed:
-    """What there is that did not come from elsewhere and is on no remote branch."""
+    """The counts of what did not come from elsewhere and is on no remote branch."""
     origins = Origins(ask, place)
     directories = directories_of(ask.repository)
     return Unpushed(
@@ -44,7 +44,7 @@ def unpushed(ask: Asker, place: str) -> Unpushed:
 
 
 def unpushed_of_tree(ask: Asker) -> Unpushed:
-    """What goes with a linked work tree, though the repository that it is linked to stays."""
+    """The counts of what would be lost with a linked work tree whose repository stays."""
     directory = ask.repository.directory
     said = ask("for-each-ref", "--format=%(objectname) %(objecttype)", *_OF_ONE_TREE)
     own = [line.split(b" ") for line in said.splitlines()]
@@ -66,7 +66,7 @@ def _stashes(ask: Asker, origins: Origins) -> int:
 
 
 def _tags(origins: Origins) -> int:
-    """How many annotated tags there are that nothing shows to have come from elsewhere."""
+    """The number of annotated tags that are not known to come from elsewhere."""
     tags = {one.to for one in origins.references if one.is_tag and one.kind == b"tag"}
     if tags:
         known = origins.packed() if origins.is_mirror() else origins.cloned()
@@ -75,8 +75,8 @@ def _tags(origins: Origins) -> int:
 
 
 def _objects(origins: Origins) -> int:
-    """How many references lead to something else than a commit, which did not come from elsewhere:
-    tools keep snapshots so.
+    """The number of objects other than commits that references lead to and that did not come from
+    elsewhere: some tools keep snapshots like this.
     """
     others = {one.to for one in origins.references if _is_other(one)}
     if others:
@@ -98,6 +98,6 @@ def _commits(ask: Asker, origins: Origins) -> int:
 
 
 def _count(ask: Asker, known: Iterable[bytes], *asked: str, names: Iterable[bytes] = ()) -> int:
-    """How many commits there are of those `asked` for and of those `names`, but the `known`."""
+    """The number of commits reachable from `asked` and `names`, but not from `known`."""
     given = b"".join(b"^%s\n" % name for name in known) + b"".join(b"%s\n" % one for one in names)
     return int(ask("rev-list", "--count", "--ignore-missing", "--stdin", *asked, given=given))

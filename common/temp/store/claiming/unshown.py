@@ -1,4 +1,4 @@
-"""Files in a work tree that `git status` does not show, although git may not have their content."""
+"""Finds files in a work tree that `git status` does not show though git may lack their content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .repository import Asker, read_plain, reading
 
 _CHUNK: Final = 1 << 20
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
-"""How a file begins of which git-lfs has not fetched the content."""
+"""The first bytes of a pointer file, whose content git-lfs has not fetched."""
 
 _SKIPPED: Final = b"Ss"
 _ASSUMED: Final = b"h"
@@ -19,12 +19,12 @@ _SUBMODULE: Final = b"160000"
 
 
 class Unshown(NamedTuple):
-    """How many files of a work tree git does not show although it may not have them as they are.
+    """The number of files of a work tree that git does not show though it may lack their content.
 
-    `changed` are those that git was told to skip or to assume unchanged, and directories of
-    submodules that are not checked out and still hold something. `filtered` are files from which a
-    filter takes something before git compares them, `large` those of git-lfs that may not be on
-    its server: that is pushed by a hook.
+    `changed` counts changed files that git was told to skip or to assume unchanged, and directories
+    of submodules that are not checked out but not empty. `filtered` counts files whose content a
+    filter changes before git compares it, `large` git-lfs files that may be missing on the LFS
+    server, which a hook uploads to.
     """
 
     changed: int
@@ -41,7 +41,7 @@ class _File(NamedTuple):
 
 
 def unshown(ask: Asker) -> Unshown:
-    """What the work tree of that repository has of such files. Raises `CannotTell`."""
+    """The counts for the work tree of that repository. Raises `CannotTell`."""
     files = list(_listed(ask))
     filters = _filters(ask, [file.name for file in files])
     large = sum(_is_large(file) for file in files if filters.get(file.name) == b"lfs")
@@ -79,7 +79,7 @@ def _holds_any(directory: str) -> bool:
 
 
 def _differs(file: _File) -> bool:
-    """Whether something is at its path that is not, byte for byte, what git has."""
+    """Whether the file exists and is not byte for byte the same as in git."""
     try:
         if os.path.islink(file.path):
             data = os.fsencode(os.readlink(file.path))
@@ -94,7 +94,7 @@ def _differs(file: _File) -> bool:
 
 
 def _hash(like: str, size: int, chunks: Iterable[bytes]) -> str:
-    """The name that git gives to such content, in the same kind of hash as the name `like`."""
+    """The object name of a blob with that content, with the same kind of hash as `like`."""
     digest = hashlib.new("sha1" if len(like) == 40 else "sha256", usedforsecurity=False)
     digest.update(b"blob %d\0" % size)
     for chunk in chunks:
@@ -108,7 +108,7 @@ def _is_large(file: _File) -> bool:
 
 
 def _filters(ask: Asker, names: Iterable[bytes]) -> dict[bytes, bytes]:
-    """The filter of each of the files that has one; none is run."""
+    """The filters of those files that have one. None is run."""
     if not any(name.startswith("filter.") for name, _ in ask.used_settings):
         return {}
     given = b"".join(b"%s\0" % name for name in names)
@@ -120,9 +120,9 @@ def _filters(ask: Asker, names: Iterable[bytes]) -> dict[bytes, bytes]:
 
 
 def _pushes_large_files(ask: Asker) -> bool:
-    """Whether the hook is in place by which git-lfs uploads before git pushes."""
+    """Whether the hook with which git-lfs uploads files before a push is installed."""
     directory = os.path.join(ask.repository.common, "hooks")
     for name, value in ask.used_settings:
-        if name == "core.hookspath" and value != os.devnull:  # which is ours
+        if name == "core.hookspath" and value != os.devnull:  # that value is from `Asker`
             directory = os.path.join(ask.repository.tree, os.path.expanduser(value))
     return b"lfs" in (read_plain(os.path.join(directory, "pre-push")) or b"")

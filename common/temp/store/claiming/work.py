@@ -1,6 +1,6 @@
-"""What git has in a directory that is nowhere else: changes, commits, stashes.
+"""Finds git work in a directory that exists nowhere else: changes, commits, stashes.
 
-Where git cannot be asked, or does not answer, there is work: what cannot be told stays.
+If git cannot be run, or does not answer, the directory counts as holding work, and stays.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from .unpushed import unpushed, unpushed_of_tree
 from .unshown import unshown
 
 _GONE_FOR: Final = 90 * DAY
-"""How long a linked work tree that is not there may be on a disk that is not mounted; git waits as
-long before it forgets one (`gc.worktreePruneExpire`)."""
+"""How long a missing linked work tree may be on an unmounted disk; git forgets it after the same
+time (`gc.worktreePruneExpire`)."""
 
 _OF_A_WORK_TREE: Final = re.compile(r"/worktrees/[^/]+/modules/")
-"""Where a submodule of a linked work tree has its repository, which goes with that work tree."""
+"""The git directory of a submodule in a linked work tree, which is removed with that work tree."""
 
 
 def unsaved_work(place: str, repositories: Iterable[str]) -> tuple[str, str] | None:
     """The first of `repositories` (paths below `place`) with work that would be lost with `place`,
-    and what work that is; `None` if there is none.
+    and a description of that work; `None` if there is none.
 
-    That is what is not committed and not ignored, commits that no remote is known to have, stashes,
-    and work trees elsewhere that are nothing without it. What lies in a repository outside of
-    `place` is not lost. A work tree that somebody locked is to stay as well.
+    Work means uncommitted files that are not ignored, commits that no remote is known to have,
+    stashes, and work trees elsewhere that need the repository. Commits in a repository outside
+    `place` are not lost. A locked work tree stays as well.
     """
     repositories = tuple(repositories)
     for inner in repositories:
@@ -50,7 +50,7 @@ def unsaved_work(place: str, repositories: Iterable[str]) -> tuple[str, str] | N
 
 
 def linked_to(place: str, repositories: Iterable[str]) -> list[str]:
-    """The repositories outside of `place` to which work trees in it are linked, sorted."""
+    """The repositories outside `place` to which work trees in it are linked, sorted."""
     found = set()
     for inner in repositories:
         try:
@@ -64,7 +64,7 @@ def linked_to(place: str, repositories: Iterable[str]) -> list[str]:
 
 
 def _is_led_to(repository: Repository, place: str, repositories: Iterable[str]) -> bool:
-    """Whether the `.git` of a work tree in `place` leads to it."""
+    """Whether the `.git` of a work tree in `place` points to the repository."""
     here = os.path.realpath(repository.directory)
     for inner in repositories:
         with contextlib.suppress(CannotTell):
@@ -75,9 +75,9 @@ def _is_led_to(repository: Repository, place: str, repositories: Iterable[str]) 
 
 
 def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
-    """What of it would be lost with `place`, in words; "" if nothing would.
+    """A description of what would be lost of the repository with `place`; "" if nothing would.
 
-    If it has an index, and no work tree in `place` leads to it, its work tree is elsewhere.
+    If it has an index and no work tree in `place` points to it, its work tree is elsewhere.
     """
     if repository.is_linked and os.path.lexists(os.path.join(repository.directory, "locked")):
         return "a locked work tree"
@@ -88,8 +88,11 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
         others = unshown(ask)
         said.append((_uncommitted(ask) + others.changed, "uncommitted file"))
         said.append((others.filtered, "file that a filter of git changes"))
-        said.append((others.large, "file of git-lfs that may not be pushed"))
-    if lies_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
+        said.append((others.large, "possibly unpushed git-lfs file"))
+    is_here = lies_in(repository.common, place)
+    if is_here and os.path.lexists(os.path.join(repository.common, "annex", "objects")):
+        raise CannotTell("git-annex has content in it")
+    if is_here or _OF_A_WORK_TREE.search(repository.common):
         modules = [Repository("", module, module) for module in _modules(repository, place)]
         lost = [unpushed(Asker(module), place) for module in modules]
         said += zip(unpushed(ask, place), _LOST, strict=True)
@@ -104,8 +107,8 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
 
 
 def _uncommitted(ask: Asker) -> int:
-    """How many files git sees that are new or changed."""
-    # A clone may come from a disk where `README` and `readme` are the same file.
+    """The number of new or changed files that `git status` shows."""
+    # The clone may have been made on a filesystem where `README` and `readme` are the same file.
     folds = os.path.lexists(os.path.join(ask.repository.tree, ".GIT"))
     settings = ("-c", f"core.ignorecase={str(folds).lower()}")
     options = ("-z", "--untracked-files=normal", "--ignore-submodules=all", "--no-renames")
@@ -113,8 +116,8 @@ def _uncommitted(ask: Asker) -> int:
 
 
 def _modules(repository: Repository, place: str) -> Iterator[str]:
-    """The repositories of submodules that are not checked out in `place`: no work tree there leads
-    to those.
+    """The git directories of submodules that are not checked out in `place`: no work tree there
+    points to them.
     """
     for path in repositories_in(repository):
         said = Asker(Repository("", path, path)).values("core.worktree")
@@ -124,7 +127,7 @@ def _modules(repository: Repository, place: str) -> Iterator[str]:
 
 
 def _leads_to(tree: str, directory: str) -> bool:
-    """Whether the `.git` of the work tree leads to the repository there."""
+    """Whether the `.git` of the work tree points to the git `directory`."""
     with contextlib.suppress(CannotTell):
         other = repository_of(tree)
         return bool(other.tree) and other.directory == os.path.realpath(directory)
@@ -132,7 +135,7 @@ def _leads_to(tree: str, directory: str) -> bool:
 
 
 def _is_of_a_tree_elsewhere(ask: Asker, place: str, is_led_to: bool) -> bool:
-    """Whether its own work tree is outside of `place`: what is staged there is only here."""
+    """Whether its own work tree is outside `place`: what is staged there is stored only here."""
     directory = ask.repository.directory
     trees = (os.path.join(directory, tree) for tree in ask.values("core.worktree"))
     return any(os.path.lexists(tree) and not lies_in(tree, place) for tree in trees) or (
@@ -141,7 +144,7 @@ def _is_of_a_tree_elsewhere(ask: Asker, place: str, is_led_to: bool) -> bool:
 
 
 def _linked_from(repository: Repository, place: str) -> int:
-    """How many work trees outside of `place` need this repository, and are nothing without it."""
+    """The number of linked work trees outside `place`, which are useless without the repository."""
     return sum(
         not lies_in(tree, place) and (os.path.lexists(tree) or time.time() - used < _GONE_FOR)
         for tree, used in trees_of(repository)
@@ -153,27 +156,29 @@ def _counted(number: int, what: str) -> str:
 
 
 _LOST: Final = (
-    "unpushed commit", "unpushed tag", "stash", "unpushed object", "unfinished rebase or merge",
+    "unpushed commit", "unpushed tag", "stash", "unpushed object",
+    "unfinished rebase, merge or bisect",
 )  # fmt: skip
-"""What is counted of a repository, in the order of `Unpushed`."""
+"""The names of the counts, in the order of `Unpushed`."""
 
 _PLURALS: Final = {
     "file that a filter of git changes": "files that a filter of git changes",
-    "file of git-lfs that may not be pushed": "files of git-lfs that may not be pushed",
     "stash": "stashes",
     "commit on no branch": "commits on no branch",
     "unpushed commit of submodules": "unpushed commits of submodules",
     "unpushed tag of submodules": "unpushed tags of submodules",
     "stash of submodules": "stashes of submodules",
     "unpushed object of submodules": "unpushed objects of submodules",
-    "unfinished rebase or merge": "unfinished rebases or merges",
-    "unfinished rebase or merge of submodules": "unfinished rebases or merges of submodules",
+    "unfinished rebase, merge or bisect": "unfinished rebases, merges or bisects",
+    "unfinished rebase, merge or bisect of submodules": (
+        "unfinished rebases, merges or bisects of submodules"
+    ),
     "work tree that is elsewhere": "work trees that are elsewhere",
 }
 
 
 def _is_mark_of_cache(place: str, inner: str) -> bool:
-    """Whether it is an empty `.git` in a cache: uv puts one there, so that no tool looks above."""
+    """Whether it is an empty `.git` in a cache, made by uv so that tools do not search above it."""
     if read_plain(os.path.join(place, inner, ".git")) != b"":
         return False
     parts = inner.split("/") if inner else []

@@ -1,1 +1,1 @@
-"""One root: its settings, its entries, who holds them, pins and history."""
+"""One root: its settings, entries, owners, leases, pins and history."""

@@ -1,4 +1,4 @@
-"""Making entries: exclusively, and recorded before they exist."""
+"""Creation of entries, which is exclusive and recorded before they exist."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _categories = lru_cache(maxsize=256)(check_category)
 def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) -> str:
     """The path of a new, empty directory `<root>/<category>/<label>_<epoch>` owned by this process.
 
-    No two callers ever get the same: `mkdir` decides, and the loser takes a random suffix (which is
-    20 times as fast as counting up when many collide). This process never uses a name twice. Makes
-    the root and the category if need be. Raises `InvalidName`, `Refused` or `StorageError`; then
-    nothing is left on disk.
+    No two callers ever get the same path: `mkdir` decides, and the loser adds a random suffix
+    (20 times as fast as counting up when many collide). This process never uses a name twice.
+    Makes the root and the category if needed. Raises `InvalidName`, `Refused` or `StorageError`,
+    and then leaves nothing on disk.
     """
     category = UNCATEGORIZED if category is None else _categories(category)
     epoch = int(time.time())
@@ -72,7 +72,7 @@ def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) 
             continue
         except (FileNotFoundError, NotADirectoryError) as failure:
             owner.release(relative)
-            error = failure.with_traceback(None)  # which holds this frame, and so its callers
+            error = failure.with_traceback(None)  # the traceback would keep this frame alive
             make_category(root, category)
             continue
         except OSError as failure:
@@ -87,7 +87,7 @@ def allocate(root: str, category: str | None, label: str, *, mode: int = 0o777) 
 
 
 def _make_in(directory: str, name: str, mode: int) -> None:
-    """Make the directory `name` in `directory`, which must not be a link. Raises `OSError`."""
+    """Make the directory `name` in `directory`, which must not be a symlink. Raises `OSError`."""
     descriptor = at.open(directory, PASSING_FLAGS)
     try:
         at.mkdir(name, mode, dir_fd=descriptor)
@@ -96,17 +96,17 @@ def _make_in(directory: str, name: str, mode: int) -> None:
 
 
 def allocate_private(root: str, category: str, label: str) -> str:
-    """As `allocate`, with mode 700, in a root that is private to this user; long labels are cut.
+    """Like `allocate`, with mode 700, in a root that is private to this user; cuts long labels.
 
     Also raises `Refused` if that root is not this user's private directory. This is checked each
-    time, since somebody else may have made the whole root first.
+    time, since another user may have made the root first.
     """
     check_root(Path(root))
     return allocate(root, category, short_label(label), mode=0o700)
 
 
 def allocate_private_file(root: str, category: str, label: str, suffix: str) -> str:
-    """As `allocate_file`, but private as with `allocate_private`."""
+    """Like `allocate_file`, but private, as with `allocate_private`."""
     check_root(Path(root))
     return allocate_file(root, category, short_label(label), suffix, private=True)
 
@@ -114,8 +114,8 @@ def allocate_private_file(root: str, category: str, label: str, suffix: str) -> 
 def allocate_named(root: str, name: str, layout: Layout) -> str:
     """The path of a new, empty directory `<root>/<name>` owned by this process.
 
-    The caller has checked `name`. Makes the root if need be. Raises `FileExistsError` if the name
-    is taken, `Refused` or `StorageError`; then nothing is left on disk.
+    The caller has checked `name`. Makes the root if needed. Raises `FileExistsError` if the name is
+    taken, `Refused` or `StorageError`, and then leaves nothing on disk.
     """
     path = f"{root}/{name}"
     for _ in range(_ATTEMPTS):
@@ -140,7 +140,7 @@ def allocate_named(root: str, name: str, layout: Layout) -> str:
 def adopt(root: str, name: str, layout: Layout, book: Book = PLAIN) -> None:
     """Record that this process owns the entry `name` of `root`, which need not exist yet.
 
-    Makes the root if need be. Each `adopt` needs its own `release`. Raises `Refused` or
+    Makes the root if needed. Each `adopt` needs its own `release`. Raises `Refused` or
     `StorageError`.
     """
     for _ in range(_ATTEMPTS):
@@ -160,7 +160,7 @@ def allocate_file(
 ) -> str:
     """The path of a new, empty file `<label>_<epoch><suffix>` in an entry of its own.
 
-    Raises as `allocate` does, and `InvalidName` for a suffix that cannot be in a name.
+    Raises what `allocate` raises, and `InvalidName` for a suffix that cannot be in a name.
     """
     label = _labels(label)
     suffix = check_suffix(suffix, label)
@@ -179,10 +179,11 @@ def allocate_file(
 
 
 def allocate_run(directory: str) -> str:
-    """The path of a new, empty directory in `directory`, named by the second, in UTC.
+    """The path of a new, empty directory in `directory`, named after the current second in UTC.
 
-    `20250917T013040Z`, or `20250917T013040Z-2` if that is taken: `mkdir` decides who gets a name.
-    It is not an entry. Raises `FileNotFoundError` if `directory` does not exist, or `StorageError`.
+    The name is `20250917T013040Z`, or `20250917T013040Z-2` if that is taken; `mkdir` decides who
+    gets a name. The directory is not an entry. Raises `FileNotFoundError` if `directory` does not
+    exist, or `StorageError`.
     """
     number = 1
     while True:
@@ -206,9 +207,9 @@ def allocate_run(directory: str) -> str:
 
 
 def allocate_run_in(output_dir: str | os.PathLike[str]) -> str:
-    """As `allocate_run`; `output_dir` and its parents are made if they are missing.
+    """Like `allocate_run`, but makes `output_dir` and its parents if they are missing.
 
-    Raises `Refused` if a link on the way may have been planted: see `check_way`.
+    Raises `Refused` if a symlink on the path may have been planted; see `check_way`.
     """
     directory = str(absolute(users_path(output_dir)))
     check_way(Path(directory))
@@ -220,6 +221,6 @@ def allocate_run_in(output_dir: str | os.PathLike[str]) -> str:
                 raise refusal(f"cannot make {directory}", error) from error
         except OSError as error:
             raise refusal(f"cannot make {directory}", error) from error
-        with contextlib.suppress(FileNotFoundError):  # removed at this moment
+        with contextlib.suppress(FileNotFoundError):  # it was removed just now
             return allocate_run(directory)
     raise StorageError(0, f"cannot make a run: {directory} vanished {_ATTEMPTS} times")

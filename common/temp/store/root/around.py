@@ -1,4 +1,4 @@
-"""Leases on the entry around a path, for processes that work there but did not make it."""
+"""Leases on the entry that contains a path, for processes that use it but did not make it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .current_owners import own
 
 
 def lease_around(path: str) -> Callable[[], None] | None:
-    """Take a lease on the entry around the absolute `path`, whether that exists or not, and on
-    those that links on the way lead to. Returns a function that ends it; `None` if there is no
-    entry or this process already has the lease.
+    """Take a lease on the entry that contains the absolute `path`, which need not exist, and on
+    the entries that symlinks on the path lead to. Returns a function that ends these leases; `None`
+    if there is no entry or this process already has the leases.
 
     Raises `Refused` or `StorageError`.
     """
-    from .owner import release  # not for a status, which looks at what is around an entry too
+    from .owner import release  # a status also uses this module, but does not need it
 
     around: dict[tuple[str, str], str] = {}
     for way in ways(path):
@@ -39,7 +39,7 @@ def lease_around(path: str) -> Callable[[], None] | None:
 
 
 def _lease(root: str, relative: str) -> bool:
-    """Whether this process took a lease on that entry, which it did not have yet."""
+    """Take a lease on that entry; false if this process has one already."""
     from .allocation import adopt
     from .recorded_layout import layout_of
 
@@ -51,9 +51,9 @@ def _lease(root: str, relative: str) -> bool:
 
 
 def entries_around(path: str) -> Iterator[tuple[Path, str]]:
-    """The roots above the absolute `path`, nearest first, each with the entry that it is in.
+    """The roots above the absolute `path`, nearest first, each with the entry that contains `path`.
 
-    Links above it are followed, since what lies behind them counts.
+    Symlinks in its parents are resolved first, but `path` itself is not.
     """
     path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
     root = root_above(path)
@@ -75,7 +75,7 @@ def root_above(path: str) -> str | None:
 
 
 def _entry_of(root: str, path: str) -> str | None:
-    """The entry of `root` that `path` is or would be in, relative to the root."""
+    """The entry of `root` that contains, or would contain, `path`, relative to the root."""
     from .finding import locate
 
     try:

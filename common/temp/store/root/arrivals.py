@@ -1,8 +1,8 @@
-"""Records how old an entry was before this program renamed it, or failed to remove all of it.
+"""Records of how old an entry was before this program renamed it or failed to remove all of it.
 
-Both change the times that its age is read from. So whoever puts an entry back records what they
-were before. A record counts as long as nobody has touched the entry since. A process that is killed
-between the rename and the record leaves an entry without one: it counts as new, and stays longer.
+Both change the times that its age is computed from. So the code that puts an entry back records the
+earlier times. A record is valid until the entry is changed again. If a process is killed between
+the rename and the record, the entry has no record: it counts as new, and is kept longer.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from .guard import check_store
 from .records import Record, read_records, record_name, record_names, replace_record
 
 _MOST_PARTS: Final = 1000
-"""Of how many things in a directory it is recorded that they were kept; of more, all are."""
+"""The most names recorded as kept in a directory; with more, everything in it counts as kept."""
 
 
 class Arrival(NamedTuple):
     """When an entry arrived and last changed, in seconds since 1970, before this program moved it.
 
-    `unfinished` means that its removal began and failed. `inode` and `ctime_ns` are those of its
-    top directory afterwards. `remainder` means that files were kept of it when the rest went; this
-    counts as long as the top directory is the same. Of one that may become a category, `parts` are
-    the names in it of what was kept; `None` for all that lies there.
+    `unfinished` means that its removal began and failed. `inode` and `ctime_ns` describe its top
+    directory afterwards. `remainder` means that a clean kept some of its files and removed the
+    rest; this is valid as long as the top directory has the same inode. If the directory may become
+    a category, `parts` are the names in it that were kept; `None` means all of them.
     """
 
     arrived: float
@@ -45,12 +45,12 @@ class Arrival(NamedTuple):
     parts: tuple[str, ...] | None = None
 
     def is_of(self, inode: int, ctime_ns: int) -> bool:
-        """Whether it is about that top directory, and nobody has changed that since."""
+        """Whether the record is about that top directory, and it is unchanged since."""
         return (self.inode, self.ctime_ns) == (inode, ctime_ns)
 
 
 class Arrivals:
-    """The records of one root. Raises `StorageError`, or `Refused` where a symlink leads there."""
+    """The records of one root. Raises `StorageError`, or `Refused` if they are behind a symlink."""
 
     def __init__(self, root: Path) -> None:
         names = record_names(root, ARRIVALS)
@@ -59,9 +59,10 @@ class Arrivals:
         self._found = _found(root, names)
 
     def of(self, relative: str, inode: int, ctime_ns: int) -> Arrival | None:
-        """The record of the entry at `relative`; `None` if there is none that still counts.
+        """The valid record of the entry at `relative`; `None` if there is none.
 
-        It does not count for another entry of that name, or if the top directory has changed since.
+        A record of another entry of that name, or from before the top directory last changed, is
+        not valid.
         """
         one = self._found.get(relative)
         return one if one is not None and one.is_of(inode, ctime_ns) else None
@@ -97,9 +98,9 @@ def _parts(said: object) -> tuple[str, ...] | None:
 
 
 def arrival_of(told: float | None, known: Arrival | None, ctime: float, now: float) -> float:
-    """When an entry arrived: as `told` by its name, else by its record, else its `ctime`.
+    """When an entry arrived: the time `told` by its name, else by its record, else its `ctime`.
 
-    A time in the future tells nothing; if there is no other, it arrives now.
+    Times in the future are skipped; if there is no other, the result is `now`.
     """
     for time in (told, None if known is None else known.arrived, ctime):
         if time is not None and time <= now + CLOCK_SKEW:
@@ -117,12 +118,12 @@ def keep_age(
     is_finished: bool = False,
     is_remainder: bool = False,
 ) -> None:
-    """Record how old the entry was at `relative` that is at `place` now (or still there).
+    """Record how old the entry was that was at `relative` and is now at `place` (default: there).
 
-    `before` are the facts of its top directory before this program touched it; call it when it will
-    touch it no more. `changed` is when it last changed before a removal that failed, `is_finished`
-    that nothing of it is to be removed any more, `is_remainder` that the rest of it went. As far as
-    possible: an entry without a record counts as new.
+    `before` is the status of its top directory before this program touched it; call this after the
+    last change to it. `changed` is when it last changed before a removal that failed. `is_finished`
+    means that nothing more of it will be removed, `is_remainder` that the rest of it was removed.
+    Errors are ignored: an entry without a record counts as new.
     """
     place = place or relative
     with contextlib.suppress(OSError, TempError):
@@ -145,11 +146,11 @@ def keep_age(
 def note_remainder(
     root: Path, relative: str, before: os.stat_result, names: Collection[str]
 ) -> None:
-    """Record that files of the entry at `relative` are about to be kept while the rest goes: what
-    has those `names` in its top directory.
+    """Record that a clean is about to keep the `names` in the top directory of the entry at
+    `relative`, and to remove the rest.
 
-    `before` are the facts of that directory, as for `keep_age`, which records it at the end. As far
-    as possible.
+    `before` is the status of that directory, as for `keep_age`, which makes the final record.
+    Errors are ignored.
     """
     parts = tuple(sorted(names)) if "/" not in relative and len(names) <= _MOST_PARTS else None
     with contextlib.suppress(OSError, TempError):
@@ -161,13 +162,13 @@ def note_remainder(
 
 
 def is_remainder(root: Path, relative: str) -> bool:
-    """Whether the directory at `relative` is what a clean kept of an entry."""
+    """Whether the directory at `relative` holds only what a clean kept of an entry."""
     return _remainder(root, relative) is not None
 
 
 def is_part(root: Path, relative: str) -> bool:
-    """Whether the entry at `relative` lies in a category that was an entry before, and is what a
-    clean kept of that.
+    """Whether the entry at `relative` is in a category that was itself an entry, and is part of
+    what a clean kept of that entry.
     """
     category, _, name = relative.partition("/")
     kept = _remainder(root, category) if name else None
@@ -175,7 +176,7 @@ def is_part(root: Path, relative: str) -> bool:
 
 
 def _remainder(root: Path, relative: str) -> Arrival | None:
-    """The record of the directory at `relative`, if that is what a clean kept of an entry."""
+    """The record of the directory at `relative`, if it holds only what a clean kept of an entry."""
     known = _known(root, relative)
     if known is not None and known.remainder:
         with contextlib.suppress(OSError):
@@ -189,7 +190,7 @@ def _known(root: Path, relative: str) -> Arrival | None:
 
 
 def _as_it_was(known: Arrival | None, before: os.stat_result) -> Arrival:
-    """What is `known`, if it counts for that top directory; else what that itself tells."""
+    """The `known` record, if it is valid for that top directory; else one made from `before`."""
     if known is not None and known.is_of(before.st_ino, before.st_ctime_ns):
         return known
     kept = known is not None and known.remainder and known.inode == before.st_ino
@@ -198,9 +199,9 @@ def _as_it_was(known: Arrival | None, before: os.stat_result) -> Arrival:
 
 
 def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:
-    """Record that those of `entries` of which only times in the future are known arrived `now`.
+    """Record `now` as the arrival of the `entries` of which only times in the future are known.
 
-    `now` is when they were looked at. As far as possible: others are seen again.
+    `now` is when they were scanned. Errors are ignored: the next scan tries again.
     """
     for entry in entries:
         if entry.arrived == now:
@@ -216,7 +217,7 @@ def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:
 
 def note_arrival(root: Path, relative: str, arrival: Arrival) -> None:
     """Write the record of the entry at `relative`. Raises `OSError` or `TempError`."""
-    from .parts import make_parts  # not for a scan, which only reads records
+    from .parts import make_parts  # a scan only reads records, and does not need it
 
     check_store(root)
     make_parts(root, ARRIVALS)

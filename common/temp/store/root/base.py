@@ -1,4 +1,4 @@
-"""A root that a program chose by `TempManager.PERSISTENT_BASE`.
+"""A root that a program chose with `TempManager.PERSISTENT_BASE`.
 
 Everything in it is an entry that can be cleaned. So it must be empty at first use; then it gets a
 store, which marks it as a root.
@@ -40,7 +40,7 @@ class Base(NamedTuple):
 
 
 def persistent_base(said: object) -> Base:
-    """The root for a `PERSISTENT_BASE`, a path relative to the project; nothing is made.
+    """The root for a `PERSISTENT_BASE`, which is relative to the project. Makes nothing.
 
     Raises `InvalidSettings` if it cannot be a root.
     """
@@ -49,7 +49,7 @@ def persistent_base(said: object) -> Base:
         root = Path(os.path.abspath(text))
         found = named_project() or containing_project(root.parent)
         if found is None:
-            from .loading import naming  # which most roots do not need
+            from .loading import naming  # most roots do not need it
 
             settings = naming(root)
             found = settings.project if settings is not None else next(homeless_projects())
@@ -73,10 +73,10 @@ def auto_root(said: object) -> Path:
 
 
 def is_root(base: Base) -> bool:
-    """Whether it can hold entries now; false if it is missing or empty.
+    """Whether the root can hold entries now; false if it is missing or empty.
 
     Everything in a project's `.tmp` is scratch. Elsewhere, raises `Refused` for content that this
-    program did not make, or made for something else.
+    program did not make, or made for another purpose.
     """
     root = base.root
     if not check_root(root):
@@ -86,7 +86,7 @@ def is_root(base: Base) -> bool:
     if not os.path.lexists(root / STORE):
         _check_empty(root)
         return False
-    # A directory of runs also has a store, if it was cleaned before its layout was recorded.
+    # A directory of runs also has a store if it was cleaned before layouts were recorded.
     found = layout_of(root)
     if found is not SCRATCH:
         raise Refused(
@@ -96,15 +96,15 @@ def is_root(base: Base) -> bool:
 
 
 def _check_empty(root: Path) -> None:
-    """Raise `Refused` if `root`, which has no store, holds what would be an entry."""
+    """Raise `Refused` if `root`, which has no store, holds anything that would be an entry."""
     try:
-        # A directory or not, it would be an entry.
+        # Files would be entries as well as directories.
         is_empty = not any(SCRATCH.holds(name, is_directory=True) for name in os.listdir(root))
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise StorageError.of(f"cannot list {root}", error) from error
-    # Another process may have made the store, and the first entry, since this one looked for it.
+    # Another process may have made the store and the first entry since the check for the store.
     if not is_empty and not os.path.lexists(root / STORE):
         raise Refused(
             f"{root} holds what tempkeep did not make, and a clean would take all of it; {_REMEDY}"
@@ -112,10 +112,10 @@ def _check_empty(root: Path) -> None:
 
 
 def make_base(base: Base) -> None:
-    """Make the root and the directories above it, if missing. Raises what `is_root` raises, or
-    `StorageError`.
+    """Make the root and its parents if they are missing.
 
-    A project's `.tmp` is made with its first entry instead.
+    A project's `.tmp` is made with its first entry instead. Raises what `is_root` raises, or
+    `StorageError`.
     """
     root = base.root
     if not base.is_chosen or is_root(base):
@@ -130,7 +130,7 @@ def make_base(base: Base) -> None:
         if isinstance(error, StorageError):
             raise
         raise StorageError.of(f"cannot make {error.filename or root}", error) from error
-    is_root(base)  # again: others may have put something into it
+    is_root(base)  # again: another process may have put something into it
 
 
 def _path(said: object, name: str) -> str:
@@ -157,7 +157,7 @@ def _check_place(root: Path, project: Path) -> None:
 
 
 def _root_around(real: Path) -> Path | None:
-    """The root that `real` would be an entry or a category of."""
+    """The root in which `real` would be an entry or a category."""
     for above in real.parents[:2]:
         if any(os.path.lexists(above / marker) for marker in MARKERS):
             break

@@ -1,4 +1,4 @@
-"""What the records of a root say of one entry that has to come back with it from an archive."""
+"""Recorded facts about an entry that are archived and restored with it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LONGEST_KEY: Final = 1 << 14
 
 
 class Carried(NamedTuple):
-    """How a run `ended`, and for which `key` and `version` a cache was `made`, and when (seconds
-    since 1970); `None` for what it is not.
+    """How a run `ended`; when a cache was `made` (seconds since 1970), and for which `key` and
+    `version`. Fields that do not apply are `None`.
     """
 
     ended: str | None = None
@@ -28,7 +28,7 @@ class Carried(NamedTuple):
 
 
 def carried_by(root: Path, entry: Entry) -> Carried:
-    """What goes with `entry` of `root`, as far as that can be read."""
+    """The facts to archive with `entry` of `root`, as far as they can be read."""
     ended = entry.ending or None
     with contextlib.suppress(OSError, TempError):
         noted = last_use_of(root, entry.path)
@@ -38,7 +38,7 @@ def carried_by(root: Path, entry: Entry) -> Carried:
 
 
 def record_carried(root: Path, relative: str, carried: Carried, layout: Layout) -> None:
-    """Record it for the entry that came back to `relative`, as far as possible."""
+    """Record these facts for the entry restored at `relative`. Errors are ignored."""
     with contextlib.suppress(OSError, TempError):
         if carried.ended is not None and layout.ends:
             note_ending(str(root), relative, carried.ended, layout)

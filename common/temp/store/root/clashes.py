@@ -1,4 +1,4 @@
-"""Settings that cannot hold together: water marks; roots and archives that lie in each other."""
+"""Checks for settings that contradict each other: water marks, and nested roots and archives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_clashes(settings: Settings) -> None:
-    """Raise `InvalidSettings` if two of the settings cannot hold together."""
+    """Raise `InvalidSettings` if two of the settings contradict each other."""
     _check_marks(settings)
     _check_archive(settings)
     _check_roots(settings)
@@ -44,7 +44,7 @@ def _check_archive(settings: Settings) -> None:
     archive = os.path.realpath(path)
     if STORE in PurePath(archive).parts:
         raise _not_outside(settings, STORE)
-    # There, what was archived would be an entry, and be archived into itself.
+    # In a root, the archive would be an entry, and would be archived into itself.
     for root in (root_of(settings.project), settings.project / OLD_ROOT_NAME):
         if settings.archive_location is not None and is_inside(archive, os.path.realpath(root)):
             raise _not_outside(settings, root)
@@ -77,37 +77,37 @@ def _check_roots(settings: Settings) -> None:
 
 
 def _check_around_archive(settings: Settings) -> None:
-    """Raise `InvalidSettings` if the archive is a root of another project, or lies in one."""
+    """Raise `InvalidSettings` if the archive is, or is in, a root of another project."""
     path = settings.archive_path()
     if path is None:
         return
     archive = Path(os.path.realpath(path))
     project = os.path.realpath(settings.project)
-    # The store of an archive, which has one if the archive is behind a link, says no layout.
+    # An archive behind a symlink has a store too, but no layout is recorded there.
     if archive.name in SCRATCH_NAMES or os.path.lexists(archive / STORE / LAYOUT):
         raise _not_outside(settings, archive)
     for above in archive.parents:
         if is_inside(project, str(above)):
-            break  # what the project lies in, its archive may lie in
+            break  # the archive may be in any directory that contains the project
         is_root = above.name in (ROOT_NAME, OLD_ROOT_NAME) or os.path.isdir(above / STORE)
         if is_root and _would_be_entry(archive, above):
             raise _not_outside(settings, above)
 
 
 def _would_be_entry(inner: Path, root: Path) -> bool:
-    """Whether `inner` would be an entry of `root`, or lie in one, or be `root` itself."""
+    """Whether `inner` is `root` itself, or would be an entry of it or in one."""
     real, above = os.path.realpath(inner), os.path.realpath(root)
     if not is_inside(real, above):
         return False
     if real == above:
         return True
-    from .recorded_layout import layout_of  # few roots or archives lie in each other
+    from .recorded_layout import layout_of  # rarely needed: few roots or archives are nested
 
     name = os.path.relpath(real, above).split(os.sep)[0]
     try:
         return layout_of(root).holds(name, is_directory=True)
     except TempError:
-        return False  # whatever sweeps it says so
+        return False  # the sweep of that root reports this error
 
 
 def _not_outside(settings: Settings, directory: str | Path) -> InvalidSettings:

@@ -1,4 +1,4 @@
-"""The owners that this process is. A process that makes no entry has none, and loads no more."""
+"""The `Owner` objects of this process; `Owner` itself is imported only when an entry is made."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ if TYPE_CHECKING:
     from .owning import Owner
 
 owners: dict[tuple[str, Book], Owner] = {}
-"""By root and book. Those of the process that this one was forked from may still be in it."""
+"""By root and book. After a fork, it may still hold owners of the parent process."""
 
 
 def forks_of_own() -> dict[str, int]:
-    """How many children were forked from each owner of this process, in all roots, by the names of
-    the owner files.
-    """
+    """How many children were forked from each owner of this process, by owner file name."""
     mine = (owner for owner in tuple(owners.values()) if owner.pid == os.getpid())
     return {owner.id: owner.forks for owner in mine}
 

@@ -1,8 +1,8 @@
-"""Records how runs end: a run begins as "running", and its end replaces that.
+"""Records of how runs end: a run begins as "running", and its end replaces that.
 
-A kill leaves "running" behind. Once the owner is known to be dead, that run died. What cannot be
-read, or is the record of another directory, says nothing: that run may be good. So may one whose
-process goes on as another program.
+A kill leaves "running" behind. Once the owner is known to be dead, that run died. If the record is
+unreadable or about another directory, the ending is unknown, and the run may be good. The same is
+true of a run whose process was replaced by another program (`exec`).
 """
 
 from __future__ import annotations
@@ -38,43 +38,43 @@ _RUNNING: Final = b'"running"'
 _LARGEST: Final = 1 << 16
 
 _begun: dict[tuple[str, str], tuple[int, int, Layout]] = {}
-"""The runs of which this process records the end: its id, the inode, and the layout of the root."""
+"""The runs whose end this process records: process id, inode, and layout of the root."""
 
 
 _is_listening = False
 _failed_in = 0
-"""The process that an error has ended, if this one is about to end by one."""
+"""The id of the process that is ending because of an uncaught exception; 0 if none is."""
 
 
 def begin(root: str, relative: str, layout: Layout) -> None:
-    """Record that this process makes the entry at `relative`."""
+    """Record that this process is making the entry at `relative`."""
     if not _begun:
         _listen()
         atexit.unregister(_note_failures)
         atexit.register(_note_failures)
-    with contextlib.suppress(OSError):  # somebody may have removed it already
+    with contextlib.suppress(OSError):  # it may have been removed already
         inode = os.lstat(os.path.join(root, relative)).st_ino
         _begun[root, relative] = os.getpid(), inode, layout
         _write(root, relative, inode, "running", layout)
 
 
 def end(root: str, relative: str, ending: Ending, layout: Layout) -> None:
-    """Record how the entry ended that this process has begun; a forked child has no say."""
+    """Record how the entry ended, if this process began it; a call in a forked child is ignored."""
     pid, inode, _ = _begun.pop((root, relative), (0, 0, layout))
     if pid == os.getpid():
         _write(root, relative, inode, ending, layout)
 
 
 def give_up(root: str, relative: str, layout: Layout) -> None:
-    """Record that this process gives the entry up, which is no good one unless it still ends so."""
+    """Record that this process gives the entry up: it is not a good run, unless `end` says so."""
     with contextlib.suppress(OSError):
         inode = os.lstat(os.path.join(root, relative)).st_ino
         _write(root, relative, inode, "given up", layout)
 
 
 def note_ending(root: str, relative: str, ending: str, layout: Layout) -> None:
-    """Record how the entry ended that came back from an archive, if that is known. Raises `OSError`
-    if it is gone.
+    """Record how an entry restored from an archive had ended, if that is known. Raises `OSError` if
+    the entry is gone.
     """
     known = _RECORDED.get(ending)
     if known is not None and known != "running":
@@ -83,7 +83,7 @@ def note_ending(root: str, relative: str, ending: str, layout: Layout) -> None:
 
 
 def _note_failures() -> None:
-    """Record that an error ended this process, and with it what it has begun."""
+    """If an uncaught exception is ending this process, record its runs as failed."""
     if _failed_in == os.getpid():
         for (root, relative), (_, _, layout) in tuple(_begun.items()):
             end(root, relative, "failed", layout)
@@ -99,7 +99,7 @@ def _listen() -> None:
 def _hear(event: str, _: tuple[Any, ...]) -> None:
     if event not in ("os.exec", "sys.excepthook"):
         return
-    with contextlib.suppress(Exception):  # which the program would have to deal with
+    with contextlib.suppress(Exception):  # it would be raised in the user's program
         if event == "os.exec":
             _note_program()
         else:
@@ -107,38 +107,38 @@ def _hear(event: str, _: tuple[Any, ...]) -> None:
 
 
 def _note_program() -> None:
-    """Record that this process goes on as another program, which may end well."""
+    """Record that this process is replaced by another program (`exec`), which may end well."""
     for (root, relative), (pid, inode, layout) in tuple(_begun.items()):
         if pid == os.getpid():
             _write(root, relative, inode, "unknown", layout)
 
 
 def _note_error() -> None:
-    """Note that an error ends this program.
+    """Note that an uncaught exception ends this program.
 
-    Not one at a prompt, and not one that code has printed which then goes on: `sys.last_type` would
-    not tell these apart.
+    Exceptions at a prompt do not count, nor do those that running code prints with
+    `sys.excepthook`: `sys.last_type` would not tell these apart.
     """
     global _failed_in
     at_prompt = sys.flags.interactive or sys.flags.inspect or hasattr(sys, "ps1")
     try:
-        sys._getframe(2)  # the caller of `_hear`, if code still runs
+        sys._getframe(2)  # the caller of `_hear`, if code is still running
     except ValueError:
         _failed_in = 0 if at_prompt else os.getpid()
 
 
 def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout) -> None:
-    """Record it, if the entry still is that `inode`.
+    """Record the ending, if the entry still has that `inode`.
 
-    If it cannot be written, what was recorded before goes, unless the run failed: it would make the
-    run look dead.
+    If this fails, the earlier record is removed, since "running" would make the run look dead. If
+    the run failed, it stays.
     """
     try:
         status = os.lstat(os.path.join(root, relative))
         if status.st_ino != inode:
             return
     except OSError:
-        return  # there is nothing left to keep
+        return  # the entry is gone
     says = {"end": ending, "inode": inode, "mtime": int(status.st_mtime)}
     sync = ending != "running"
     try:
@@ -151,7 +151,7 @@ def _write(root: str, relative: str, inode: int, ending: Ending, layout: Layout)
 
 
 def _overwrite(root: str, relative: str, ending: Ending) -> bool:
-    """Whether the end could be written over "running", which needs no space on the disk."""
+    """Write the ending over "running", which needs no disk space; false if this failed."""
     try:
         with opened_in(root, STORE, ENDS) as directory:
             place = os.path.join(root, STORE, ENDS)
@@ -172,7 +172,7 @@ def _overwrite(root: str, relative: str, ending: Ending) -> bool:
 def with_endings(root: Path, entries: Iterable[Entry], leases: Leases) -> tuple[Entry, ...]:
     """The entries, each with how it ended. `leases` were read after the entries were listed.
 
-    Raises `StorageError`, or `Refused` where the records lie behind a symlink.
+    Raises `StorageError`, or `Refused` if the records are behind a symlink.
     """
     records = {record.path: record for record in read_records(root, ENDS, record_names(root, ENDS))}
     return tuple(
@@ -182,11 +182,11 @@ def with_endings(root: Path, entries: Iterable[Entry], leases: Leases) -> tuple[
 
 
 def _is_copy(root: Path, record: Record, entry: Entry) -> bool:
-    """Whether it seems to be what was recorded, brought here with its root: by `cp -a`, by rsync or
-    from a backup, which keep the time of the directory, though some only its seconds.
+    """Whether the entry seems to be a copy of the recorded one, made along with its root by
+    `cp -a`, rsync or a backup. These keep the directory's mtime, some only to the second.
     """
     if "mtime" not in record.says:
-        return False  # an older version has written it
+        return False  # an older version wrote it
     recorded = fields.whole(record.says, "mtime")
     try:
         return recorded == int(os.lstat(root / entry.path).st_mtime)

@@ -1,4 +1,4 @@
-"""Finds the entry that a path, a name or a label means, and what lies behind its links."""
+"""Finds the entry meant by a path, a name or a label, and the entries its symlinks lead to."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .recorded_layout import layout_of
 
 
 def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
-    """The nearest root in which `path` is in an entry, and that entry (relative to the root).
+    """The nearest root that has `path` in an entry, and that entry (relative to the root).
 
-    A project in an entry may be a root itself, as one of pipeline runs, and most of what is in it
-    is in none of its entries. `roots` are the configured ones. Raises `InvalidSettings` if `path`
-    is in no entry of any root.
+    A nearer root may not have it in an entry: a project inside an entry can be a root itself, for
+    example of pipeline runs, with most of its files in no entry. `roots` are the configured ones.
+    Raises `InvalidSettings` if `path` is in no entry of any root.
     """
     absolute = Path(os.path.abspath(path))
     own = user_root()
@@ -41,10 +41,10 @@ def locate(path: Path, roots: Sequence[Path] = ()) -> tuple[Path, str]:
 
 
 def entries_behind(entry: tuple[Path, str], *paths: Path) -> list[tuple[Path, str]]:
-    """The roots and the other entries that one of `paths` leads to, or through, by links; what it
-    leads to comes last.
+    """The roots and entries, other than `entry`, that symlinks in `paths` lead to or through; the
+    final targets come last.
 
-    Who keeps a link wants what it leads to, and each link on the way there.
+    Keeping a symlink means keeping its target and each symlink on the way there.
     """
     found: dict[tuple[str, str], tuple[Path, str]] = {}
     for way in (way for path in paths for way in ways(str(path.absolute()))):
@@ -58,17 +58,17 @@ def entries_behind(entry: tuple[Path, str], *paths: Path) -> list[tuple[Path, st
 
 
 def _below(text: str, root: Path) -> str:
-    """`text`, relative to `root` if it is a path in there."""
+    """`text`, relative to `root` if it is a path inside it."""
     path = os.path.abspath(text)
     return os.path.relpath(path, root) if is_inside(path, str(root)) else text
 
 
 Choose: TypeAlias = Callable[[Path, str, Sequence[str]], str]
-"""Chooses one of the entries of a root that have a label: the root, the label, their paths."""
+"""Chooses one of the entries with a label. Arguments: the root, the label, the entries' paths."""
 
 
 def newest_entry(root: Path, label: str, paths: Sequence[str]) -> str:
-    """The newest of the entries of `root` at `paths`. Raises `InvalidSettings` if none is."""
+    """The newest of the entries of `root` at `paths`. Raises `InvalidSettings` if ambiguous."""
     return newest(label, paths, lambda path: born_at(str(root / path)))
 
 
@@ -82,9 +82,10 @@ def find_entry(
     """The root and the entry that a user means by `text`.
 
     `text` is a path, a path below a root (`debug/demo_1696348800`), or a name that only one entry
-    has: in the project's `root`, in one of the configured `roots`, or in the roots for scratch of
-    no project. Or it is a label (`demo`, `debug/demo`): then the entry is the one of a category
-    that `choose` returns, the newest by default. Raises `InvalidSettings` if nothing matches.
+    has, in the project's `root`, in the configured `roots`, or in the roots `elsewhere`, for
+    scratch of no project. It can also be a label (`demo`, `debug/demo`): then `choose` picks one of
+    the entries in a category that have it, by default the newest. Raises `InvalidSettings` if
+    nothing matches.
     """
     with contextlib.suppress(InvalidSettings):
         return locate(Path(text), roots)
@@ -114,4 +115,6 @@ def find_entry(
     if named:
         paths = [path for _, path in named]
         raise InvalidSettings(f"{text} could be {' or '.join(paths)}; give the category too")
-    raise InvalidSettings(f"{text} is not an entry of {root}; `temp-status` lists them")
+    raise InvalidSettings(
+        f"{text or 'an empty path'} is not an entry of {root}; `temp-status` lists them"
+    )

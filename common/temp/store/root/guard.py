@@ -1,4 +1,4 @@
-"""Whether a root's store can be trusted: it is not replaced by a link, a mount or anything else."""
+"""Checks that a root's store has not been replaced by a symlink, a mount or anything else."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SECONDS: Final = 0.5
 
 
 def check_store(root: Path) -> None:
-    """Raise `Refused` if `root` or its store may have been planted: behind a symlink, or with
-    another filesystem mounted over it; see `check_root`.
+    """Raise `Refused` if `root` or its store may have been planted: it is behind a symlink, or
+    another filesystem is mounted over it; see `check_root`.
 
-    A sweep would delete what a planted store leads to.
+    A sweep would delete the files that a planted store leads to.
     """
     if not check_root(root):
         return
@@ -32,7 +32,7 @@ def check_store(root: Path) -> None:
     try:
         device = os.stat(root).st_dev
     except FileNotFoundError:
-        return  # it was removed at this moment
+        return  # it was removed just now
     for part in (STORE, *(f"{STORE}/{name}" for name in STORE_PARTS)):
         path = os.path.join(root, part)
         try:
@@ -49,7 +49,7 @@ def check_store(root: Path) -> None:
 
 
 class Unchanged:
-    """Tells, by a single `stat`, whether a directory of a store may have been replaced."""
+    """Detects, with a single `stat`, whether a directory of a store may have been replaced."""
 
     def __init__(self, root: Path | str, directory: str) -> None:
         self._root = Path(root)
@@ -57,7 +57,7 @@ class Unchanged:
         self._known: tuple[int, int] | None = (0, 0)
 
     def check(self) -> None:
-        """Run `check_store` again if it was replaced: something may be mounted over it."""
+        """Run `check_store` again if the directory was replaced, perhaps by a mount over it."""
         try:
             status = os.stat(self._directory)
             found: tuple[int, int] | None = (status.st_dev, status.st_ino)
@@ -71,14 +71,13 @@ class Unchanged:
 def folds_case(root: Path) -> bool:
     """Whether the filesystem of `root` ignores case in names.
 
-    Some filesystems list names in another case than they were made and recorded in.
+    Some filesystems list names in a different case from the one they were created with.
     """
     return takes_any_case(root, STORE if os.path.lexists(root / STORE) else "")
 
 
 def wait_for(entry: Path) -> None:
-    """Return when the `entry` that was recorded is in its place. Raises `StorageError` if it is
-    gone.
+    """Wait until the recorded `entry` is in its place. Raises `StorageError` if it is gone.
 
     A clean that moves it aside after it was recorded sees the record, and puts it back.
     """
@@ -90,9 +89,7 @@ def wait_for(entry: Path) -> None:
 
 
 def is_gone(path: str, *, dir_fd: int | None = None) -> bool:
-    """Whether nothing exists at `path`, which may be relative to an open directory; false if
-    unknown.
-    """
+    """Whether nothing exists at `path`, relative to `dir_fd` if given; false if unknown."""
     try:
         at.stat(path, dir_fd=dir_fd, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):

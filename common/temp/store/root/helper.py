@@ -1,4 +1,4 @@
-"""Forked processes that help this one, and keep none of its leases."""
+"""Forked helper processes, which keep none of the leases of their parent."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from .owner import helping, owners_here
 
 
 def fork_helper(work: Callable[[], None]) -> int:
-    """The id of a forked child that does `work` and ends, and keeps no lease of this process.
+    """The id of a forked child that calls `work` and exits, and keeps no lease of this process.
 
-    Whatever happens in it, it never comes back: there would be two of everything.
+    The child never returns from this function, even on an error: the rest of the program would run
+    twice.
     """
     parent = os.getpid()
     owners = owners_here()
-    # A signal that came now would be lost: what its handler raises in a fork's hook is discarded.
+    # Block signals: an exception that a handler raises in a fork hook is discarded.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     helping.is_at_it = True
     try:
@@ -31,7 +32,7 @@ def fork_helper(work: Callable[[], None]) -> int:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     code = 1
     try:
-        # A Ctrl-C goes to all processes of the terminal; the parent decides what it means.
+        # Ctrl-C goes to all processes of the terminal; the parent decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -43,10 +44,10 @@ def fork_helper(work: Callable[[], None]) -> int:
 
 
 def let_go_of(descriptors: Iterable[int]) -> None:
-    """Drop this process's share in the locks that are held by `descriptors`, inherited by a fork.
+    """Drop this process's share in the locks on `descriptors`, which it inherited by a fork.
 
-    They are replaced, not closed: the number stays taken, so that no later close of it can hit
-    what another file has got it for.
+    The descriptors are replaced, not closed: the numbers stay in use, so that a later close of them
+    cannot hit an unrelated file.
     """
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in set(descriptors) - {nothing}:

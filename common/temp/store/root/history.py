@@ -1,9 +1,8 @@
 """The history of a root: one line of JSON for each sweep, the newest last, capped in size.
 
-A line is appended by one write, under a lock on the file. When the file gets too large, its newer
-half is written to a file beside it, which replaces it in one step: a kill at any instant leaves one
-of the two. A line that was cut short by a kill or a full disk is skipped by readers, and ended by
-the next write.
+A line is appended with one write, under a lock on the file. When the file gets too large, its newer
+half is written to a file beside it, which then replaces it: a kill at any instant leaves one of the
+two. Readers skip a line that was cut short by a kill or a full disk, and the next write ends it.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ from .parts import make_parts
 
 _SCHEMA: Final = 1
 _MOST_BYTES: Final = 1 << 20
-"""How large the file may get."""
+"""The maximum size of the file."""
 
 _MOST_STEPS: Final = 200
 _MOST_LINE_BYTES: Final = 1 << 16
-"""How many entries a line may list, and how large the list may get: names have up to 512 bytes."""
+"""The most entries a line lists, and the largest such list: names have up to 512 bytes."""
 
 _MOST_WORDS: Final = 400
-"""How long one reason or detail may be, in characters."""
+"""The most characters of one reason or detail."""
 
 _TURN_SECONDS: Final = 2.0
 """How long to wait for the lock. If a stopped process holds it longer, the line is appended anyway.
@@ -59,7 +58,7 @@ def remember(
     interrupted: bool = False,
     freed_bytes: int = 0,
 ) -> str:
-    """Append the sweep in `report` to the history of its root; "" or why that could not be done.
+    """Append the sweep in `report` to the history of its root. Returns "", or why that failed.
 
     `face` is the task or class that was called, `at` when the sweep began, in seconds since 1970.
     """
@@ -103,7 +102,7 @@ def _user() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except ImportError:  # Windows
         return os.environ.get("USERNAME", "")
-    except KeyError:  # as in containers
+    except KeyError:  # the user has no passwd entry, as in many containers
         return str(os.geteuid())
 
 
@@ -121,13 +120,13 @@ def _append(root: Path, line: bytes) -> None:
             is_ours = _locked(held, descriptor)
             status = os.fstat(descriptor)
             if status.st_nlink == 0:
-                continue  # it was shortened, or removed, a moment ago
+                continue  # it was shortened or removed just now
             if status.st_size + len(line) > _MOST_BYTES and is_ours:
                 place = at.anchored(store, os.path.join(root, STORE))
                 with _shortened(os.path.join(place, HISTORY)) as file:
                     file.write(_newer_half(descriptor, len(line)) + line)
                     if not has_locks():  # Windows
-                        held.close()  # where no open file is replaced
+                        held.close()  # an open file cannot be replaced there
                 return
             if status.st_size:
                 os.lseek(descriptor, -1, os.SEEK_END)
@@ -140,7 +139,7 @@ def _append(root: Path, line: bytes) -> None:
 
 
 def _shortened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
-    """The file that replaces the history; its name is fixed, so that a kill leaves one at most."""
+    """The file that replaces the history. Its name is fixed, so kills leave at most one behind."""
     fresh = f"{path}.new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(fresh)
@@ -148,7 +147,7 @@ def _shortened(path: str) -> contextlib.AbstractContextManager[BinaryIO]:
 
 
 def _newer_half(descriptor: int, room: int) -> bytes:
-    """The newer half of what is open, less than that by `room`."""
+    """The newest lines of the open history, up to half its maximum size minus `room` bytes."""
     with open(descriptor, "rb", closefd=False) as file:
         file.seek(room - _MOST_BYTES // 2, os.SEEK_END)
         kept = file.read(_MOST_BYTES // 2).partition(b"\n")[2]
@@ -163,7 +162,7 @@ def _store(stack: contextlib.ExitStack, root: Path, *, make: bool = False) -> in
 
 
 def _opened(stack: contextlib.ExitStack, root: Path, store: int, flags: int) -> int:
-    """The open file in that store, if it is one made by this program.
+    """The open history in that store, if this program made it.
 
     Raises `OSError` or `Refused`.
     """
@@ -173,7 +172,7 @@ def _opened(stack: contextlib.ExitStack, root: Path, store: int, flags: int) -> 
 
 
 def _locked(stack: contextlib.ExitStack, descriptor: int) -> bool:
-    """Whether nobody else writes until the `stack` is closed; see `_TURN_SECONDS`."""
+    """Lock the file until `stack` is closed; false if that took too long: see `_TURN_SECONDS`."""
     end = time.monotonic() + _TURN_SECONDS
     while not lock_file(descriptor):
         if time.monotonic() > end:
@@ -215,7 +214,7 @@ def read_history(root: Path, most: int) -> History:
         return History()
     except OSError as error:
         raise StorageError.of(f"cannot read {path}", error) from error
-    # What follows the last newline is being written, or its process died meanwhile.
+    # A line without a newline is still being written, or its process died while writing it.
     lines = [line for line in data.split(b"\n")[bool(start) : -1] if line]
     sweeps: list[PastSweep] = []
     unreadable = 0

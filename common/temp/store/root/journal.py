@@ -1,7 +1,7 @@
-"""Reads an owner file: who the owner is, what it holds, and who was forked from it.
+"""Reads an owner file: the owner, the entries it holds, and the processes forked from it.
 
-Anybody may have planted anything in its place. So the amount read is limited, and what cannot be
-understood is reported as `damage`: a damaged file may name any entry.
+Anything may have been planted in its place. So the amount read is limited, and anything that cannot
+be parsed is reported as `damage`: a damaged file may name any entry.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _FORK: Final = rb"\*([0-9]{1,9}) ([0-9]{1,19})"
 _FOUND: Final = re.compile(rb"=([0-9]{1,39}) ([^\0]+)", re.DOTALL)
 _LONGEST_LINE: Final = 1 << 16
 _LARGEST: Final = 8 << 20
-"""How much of an owner file is read (bytes): a few hundred thousand records."""
+"""The most bytes read of an owner file: a few hundred thousand records."""
 _HALF: Final = "its last line is damaged"
 _EMPTY: Final = "what it said is gone"
 _MOST_TO_BEGIN: Final = 10
-"""How long (seconds) an owner may take from making its file to writing the first line."""
+"""The most seconds an owner may take from creating its file to writing the first line."""
 
 _MOST_FORKS: Final = 50_000
 _LARGEST_PID: Final = 1 << 31
@@ -40,7 +40,7 @@ _LONGEST_TEXT: Final = 4096
 
 
 class Header(NamedTuple):
-    """What the first line of an owner file says: `test` is the one that the process ran in."""
+    """The first line of an owner file. `test` is the test in which the process ran."""
 
     who: str = _NAMELESS
     pid: int = 0
@@ -52,16 +52,18 @@ class Header(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A path in an owner `file`, whose process has ended, for certain or not; it was `alive_at`.
+    """A path in an owner `file` whose process has ended, certainly or not; it was `alive_at`.
+    `has_left` is whether it ended by itself, and was not killed.
 
-    `inode` is that of the directory which it made there, if it is recorded; the `identity` tells
-    the very file.
+    `inode` is the recorded inode of the directory that it made at `path`, if any. `identity` is the
+    device and inode of the owner file.
     """
 
     path: str
     file: str
     identity: tuple[int, int]
     is_certain: bool
+    has_left: bool
     alive_at: float
     inode: int | None
 
@@ -70,19 +72,19 @@ _NO_HEADER: Final = Header()
 
 
 def is_owner_name(name: str) -> bool:
-    """Whether this program gives owner files such names: what else lies there is nobody's lease."""
+    """Whether `name` has the form of an owner file's name; other files are not leases."""
     return re.fullmatch(_OWNER_NAME, name) is not None
 
 
 def fork_line(pid: int, start: int) -> bytes:
-    """The line by which a forked child records that it shares the entries of the owner."""
+    """The line with which a forked child records that it shares the owner's entries."""
     return b"*%d %d\n" % (pid, start)
 
 
 class Journal:
     """One owner file as read so far: `alive` is `None` if unknown, with the reason in `doubt`.
 
-    The reading process's own is `is_shared` while a process forked from it is alive.
+    `is_shared` is set for the reading process's own file while a process forked from it is alive.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class Journal:
         self.fork_lines = 0
         self.records: set[str] = set()
         self.inodes: dict[str, int] = {}
-        """Which directories those are that it has made, where that is recorded."""
+        """The recorded inodes of the directories that it made, by path."""
 
     @property
     def who(self) -> str:
@@ -120,12 +122,12 @@ class Journal:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether it is an owner file of which a part cannot be read."""
+        """Whether it is an owner file that is partly unreadable."""
         return bool(self.damage) and is_owner_name(self.id)
 
     @property
     def has_made(self) -> bool:
-        """Whether the process itself has made what it records."""
+        """Whether the process itself made the entries that it records."""
         return not (self.header.book.handed or self.header.book.purpose)
 
     def read_on(self, descriptor: int, host: str) -> Iterator[tuple[bool, str]]:
@@ -133,7 +135,7 @@ class Journal:
         if self.damage in (
             _HALF,
             _EMPTY,
-        ):  # over a network, zeros may be seen before what is written
+        ):  # on a network filesystem, zeros may be read before the written data
             self.damage = ""
         with open(descriptor, "rb", closefd=False) as file:
             file.seek(self.read)
@@ -153,7 +155,7 @@ class Journal:
                     self._take(line[:-1])
 
     def note_missing(self, now: float) -> None:
-        """Record damage if a live owner has no first line, though it writes one when it starts."""
+        """Record damage if a live owner has no first line, which it writes when it starts."""
         if self.read == 0 and is_owner_name(self.id):
             since = int(now) - int(self.id.partition("-")[0])
             if not 0 <= since <= _MOST_TO_BEGIN:
@@ -174,8 +176,8 @@ class Journal:
             self.header = header
 
     def _look_at_half(self, line: bytes) -> None:
-        # It is being written, or was when its process died; unless a system crash left zeros,
-        # or it is something else.
+        # Usually the line is being written, or its process died while writing it. But a system
+        # crash may have left zeros, or the file may not be an owner file at all.
         if len(line) == _LONGEST_LINE:
             self.damage = "a line of it is too long"
         elif b"\0" in line or (self.read == 0 and line[:1] not in (b"", b"{")):
@@ -208,12 +210,12 @@ class Journal:
             if alive is None:
                 is_hidden = True
             else:
-                del self.forks[pid]  # it need not be checked again
+                del self.forks[pid]  # no need to check it again
         return None if is_hidden else False
 
     def is_seen(self) -> bool:
-        """Whether the owner or a process forked from it runs in its own namespace of process ids,
-        as far as that can be seen from here.
+        """Whether the owner or a process forked from it is seen running in the owner's PID
+        namespace.
         """
         owner = self.header.presence
         numbers = set(self.forks.items()) | ({(owner.pid, owner.start)} - {(0, 0)})
@@ -227,7 +229,7 @@ class Journal:
         """Record whether a process forked from this process, the owner, is alive.
 
         A child also counts if it has not recorded itself yet (`forks` is how many there are), or
-        cannot on this system.
+        if the system does not let it.
         """
         self.living = 0
         for pid, start in tuple(self.forks.items()):
@@ -246,8 +248,8 @@ class Journal:
 def has_living_forks(path: str, identity: tuple[int, int], forks: int) -> bool:
     """Whether a process forked from the owner of the file at `path` may be running.
 
-    A child also counts if it has not recorded itself yet (`forks` is how many there are), or cannot
-    on this system.
+    A child also counts if it has not recorded itself yet (`forks` is how many there are), or if the
+    system does not let it.
     """
     journal = Journal("", has_left=True)
     with contextlib.suppress(OSError):

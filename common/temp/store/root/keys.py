@@ -1,8 +1,8 @@
-"""The keys of the settings: what each sets, of what kind its value is, and what it means.
+"""The keys of the settings: the field that each sets, the kind of its value, and its meaning.
 
-A new setting is a `Key` and a field of `Settings`; a limit or protection is a field of `Policy`
-instead. A new kind of value is read in `values`. `python3 -m tests.reference` writes the tables of
-the docs and both JSON Schemas from the keys.
+To add a setting, add a `Key` and a field of `Settings`; for a limit or protection, a field of
+`Policy` instead. A new kind of value is read in `values`. `python3 -m tests.reference` generates
+the tables of the docs and both JSON Schemas from the keys.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ Kind: TypeAlias = Literal[
 
 
 class Key(NamedTuple):
-    """A key of the settings: the field of `Settings` or its `Policy` that it sets, of what kind its
-    value is, and what it means. `more` is for the schema alone, which has room for it.
+    """A key of the settings: the field of `Settings` or its `Policy` that it sets, the kind of its
+    value, and its meaning. `more` appears only in the schema, which has room for it.
     """
 
     field: str
@@ -211,7 +211,7 @@ KEYS: Final[dict[str, Key]] = {
         "workers", "count", "how many processes scan and delete; 0 finds the best number"
     ),
 }
-"""The keys of `[tool.tempkeep]` and, in capitals after `TEMPKEEP_`, of the environment."""
+"""The keys of `[tool.tempkeep]` and, in upper case after `TEMPKEEP_`, of the environment."""
 
 JSON_KEYS: Final[dict[str, Key]] = {
     "strategy": KEYS["strategy"],
@@ -234,7 +234,7 @@ JSON_KEYS: Final[dict[str, Key]] = {
     "foreign_for": KEYS["foreign_for"],
     "foreign_hours": KEYS["foreign_hours"],
 }
-"""The keys of `cleanup_config.json`. They mean what is said above, but for another unit."""
+"""The keys of `cleanup_config.json`. They mean the same as those above; only some units differ."""
 
 CATEGORY_KEYS: Final[dict[str, Key]] = {
     **{
@@ -274,4 +274,4 @@ ENVIRONMENT: Final[dict[str, str]] = {
     "GITHUB_ACTIONS": "`true` prints problems as annotations",
     "GITHUB_STEP_SUMMARY": "the file that a summary is added to, in a GitHub workflow",
 }
-"""The variables that are used, for `docs/settings.md`."""
+"""The environment variables that are read, for `docs/settings.md`."""

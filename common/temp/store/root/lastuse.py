@@ -1,7 +1,7 @@
-"""Records when `cache_dir` or `hold` last gave out an entry.
+"""Records of when `cache_dir` or `hold` last gave out an entry.
 
-The time is the modification time of the record, so that recording a use is one call, at most once
-an hour.
+The time is the modification time of the record, so that recording a use takes one system call, at
+most once an hour.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from .guard import check_store
 from .records import make_part, read_records, record_name, record_names, write_record
 
 COARSE: Final = 3600.0
-"""How many seconds pass before a use is recorded again."""
+"""How many seconds must pass before a use is recorded again."""
 
 _TURN_SECONDS: Final = 10.0
-"""How long (seconds) to wait for a process that is looking for a cache; that takes milliseconds."""
+"""How many seconds to wait for another process's cache lookup, which takes milliseconds."""
 
 
 class LastUse(NamedTuple):
@@ -44,16 +44,16 @@ class LastUse(NamedTuple):
 
 
 def last_uses(root: Path) -> dict[str, LastUse]:
-    """The records of `root`, by the paths of their entries. An unreadable record is left out.
+    """The records of `root`, by entry path. Unreadable records are left out.
 
-    Raises `StorageError`, or `Refused` where they lie behind a symlink.
+    Raises `StorageError`, or `Refused` if they are behind a symlink.
     """
     check_store(root)
     return dict(_read(root, record_names(root, USED)))
 
 
 def last_use_of(root: Path, relative: str) -> LastUse:
-    """The record of the entry at `relative`; an empty one without one. Raises as `last_uses`."""
+    """The record of the entry at `relative`, or an empty one. Raises what `last_uses` raises."""
     check_store(root)
     return dict(_read(root, [record_name(relative)])).get(relative, LastUse(0.0))
 
@@ -80,11 +80,11 @@ def last_use(root: Path, relative: str) -> float:
 
 
 def note_use(root: Path, relative: str, layout: Layout = SCRATCH) -> None:
-    """Record that the entry at `relative` is used now, unless that was done within the hour.
+    """Record that the entry at `relative` is used now, unless a use in the last hour is recorded.
 
     Raises `OSError`.
     """
-    from ..system.ownfiles import set_time  # not for a scan, which only reads records
+    from ..system.ownfiles import set_time  # a scan only reads records, and does not need it
 
     check_store(root)
     name = record_name(relative)
@@ -93,15 +93,15 @@ def note_use(root: Path, relative: str, layout: Layout = SCRATCH) -> None:
             if _is_fresh(at.stat(name, dir_fd=directory, follow_symlinks=False)):
                 return
             set_time(name, None, dir_fd=directory, place=str(root / STORE / USED))
-    except (FileNotFoundError, Refused):  # it is made, or takes the place of what is not ours
+    except (FileNotFoundError, Refused):  # write a new record, replacing any foreign file
         write_record(root, USED, relative, {}, layout)
 
 
 def note_made(
     root: Path, relative: str, key: str, version: str, *, made: float | None = None
 ) -> None:
-    """Record that the cache at `relative` is used now, and was `made` then (seconds since 1970), if
-    not now, for that key and version.
+    """Record that the cache at `relative` is used now, and was `made` at that time (seconds since
+    1970; default: now) for that key and version.
 
     Raises `OSError`.
     """
@@ -110,8 +110,9 @@ def note_made(
 
 
 def carry_use(root: Path, relative: str, to: str) -> None:
-    """Record for the entry at `relative`, which is about to be moved to `to`, that it was last used
-    when it was. Raises `OSError`, or `TempError` where the records lie behind a symlink.
+    """Copy the last-use record of the entry at `relative`, which is about to be moved to `to`.
+
+    Raises `OSError`, or `TempError` if the records are behind a symlink.
     """
     from ..system.ownfiles import set_time
 
@@ -132,8 +133,8 @@ def _is_fresh(status: os.stat_result) -> bool:
 def turn_to_look(root: Path) -> Iterator[None]:
     """Let processes look for a cache one after the other, so that all find the same one.
 
-    A process that gets no turn within ten seconds, because another was stopped during its own,
-    continues without: at worst there are two caches. Raises `OSError`.
+    A process that gets no turn within ten seconds, because another one was stopped during its turn,
+    goes ahead anyway: at worst there are two caches. Raises `OSError`.
     """
     make_part(root, USED)
     with opened_in(root, STORE, USED) as directory:

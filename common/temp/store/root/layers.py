@@ -1,6 +1,6 @@
-"""What a table of settings sets, checked by the keys that it may have.
+"""Reads tables of settings, checked against the keys that they may have.
 
-Whatever cannot be used raises `InvalidSettings`, which names the file and the key.
+Any invalid key or value raises `InvalidSettings`, which names the file and the key.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .keys import CATEGORY_KEYS, KEYS, Key
 from .values import from_text, read_value
 
 Layer: TypeAlias = dict[str, Any]
-"""Values by the fields that they set."""
+"""Field names and their values."""
 
 
 def layer_of(
@@ -24,7 +24,10 @@ def layer_of(
     where: str,
     spell: Callable[[str], str] = str,
 ) -> Layer:
-    """What `said`, read from `where`, sets if it may have these `keys`, each field by one key."""
+    """The fields set by `said`, which was read from `where` and may have these `keys`.
+
+    Two keys must not set the same field.
+    """
     layer: Layer = {}
     setters: dict[str, str] = {}
     for key, value in said.items():
@@ -33,7 +36,7 @@ def layer_of(
                 f"{where}: {_shown(spell(key))} is not a key; "
                 f"expected one of {', '.join(map(spell, keys))}"
             )
-        if value is None:  # in a file that another program has saved
+        if value is None:  # files saved by other programs may have nulls
             continue
         field, kind, *_ = keys[key]
         first = setters.setdefault(field, key)
@@ -45,10 +48,10 @@ def layer_of(
 
 
 def layer_of_variables(said: Mapping[str, str], prefix: str) -> Layer:
-    """What variables set, whose names begin with `prefix`.
+    """The fields set by environment variables, whose names begin with `prefix`.
 
-    An empty one is wrong, and no empty list: a script that has nothing to put into it must not take
-    a protection away.
+    An empty variable is an error, not an empty list: a script whose own variable is empty must not
+    remove a protection.
     """
     for name, text in said.items():
         if name.removeprefix(prefix).lower() in KEYS and not text.strip(" \t\n,"):
@@ -61,7 +64,7 @@ def layer_of_variables(said: Mapping[str, str], prefix: str) -> Layer:
 
 
 def categories_of(tables: object, path: Path) -> dict[str, Layer]:
-    """What the tables for single categories set, by the names of the categories."""
+    """The fields set by the tables for single categories, by category."""
     where = f"{path}: [tool.tempkeep.category]"
     if not isinstance(tables, dict):
         raise InvalidSettings(f"{where}: expected tables, got {tables!r}")
@@ -76,7 +79,7 @@ def categories_of(tables: object, path: Path) -> dict[str, Layer]:
             raise InvalidSettings(f"{where}: {error}") from None
         found[name] = layer_of(table, CATEGORY_KEYS, where)
         if found[name].get("strategy") == "archive":
-            # Its numbers alone would delete for good what somebody wanted archived.
+            # Its limits alone would delete entries that the user wanted archived.
             raise InvalidSettings(
                 f"{where}: strategy: a single category cannot be archived; expected another "
                 "strategy here, or archive = true in [tool.tempkeep]"
@@ -85,5 +88,5 @@ def categories_of(tables: object, path: Path) -> dict[str, Layer]:
 
 
 def _shown(key: str) -> str:
-    """`key` as it is where that is one plain word, so that a message stays one line."""
+    """`key`, or its `repr` if it is blank or unprintable, so that a message stays one line."""
     return key if key.isprintable() and key.strip() else repr(key)

@@ -1,7 +1,7 @@
-"""Who holds which entries of a root, according to its owner files. Reading writes nothing.
+"""The leases on the entries of a root, read from its owner files. Reading them writes nothing.
 
 A record is written *before* its directory is made, and a scan reads the records *after* it has
-listed the directories. So every directory that it sees has its record.
+listed the directories. So every directory that the scan sees has its record.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ...core.layouts import OWNERS, STORE, directories_above
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
 from ..system.at import PLAIN_FLAGS, ROOT_FLAGS
+from ..system.letters import folded
 from ..system.locks import is_file_locked
 from ..system.opening import opened, opened_below
 from .books import BORROWED, FAILED, HELD_ON, OWN, PLAIN, TRACKED, Book
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from .journal import Journal, Left
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
-"""The errors for an owner file of another user, or for a link or socket in its place."""
+"""The errors for an owner file of another user, or for a symlink or socket in its place."""
 
 
 class Leases:
-    """Who holds which entries of one root, as of the last `refresh`. Reading writes nothing.
+    """The leases on the entries of one root, as of the last `refresh`.
 
-    Raises `Refused` for a root whose owner files lie behind a symlink or are mounted over.
+    Raises `Refused` for a root whose owner files are behind a symlink or mounted over.
     """
 
     def __init__(self, root: Path, foreign_for: float | None = None) -> None:
@@ -44,12 +45,12 @@ class Leases:
         self._root = str(root)
         self._directory = os.path.join(self._root, STORE, OWNERS)
         self._is_same = Unchanged(self._root, self._directory)
-        self._fold = str.casefold if folds_case(root) else str
+        self._fold = folded if folds_case(root) else str
         self._foreign_for = foreign_for
         self._journals: dict[str, Journal] = {}
         self._damaged: tuple[Journal, ...] = ()
         self._holders: dict[str, list[Journal]] = {}
-        # For each directory above recorded entries: how many they are, and whose.
+        # For each directory above recorded entries: the number of these entries by journal.
         self._below: dict[str, dict[Journal, int]] = {}
         self._own: frozenset[str] = frozenset()
         self._ours: dict[str, int] = {}
@@ -58,7 +59,7 @@ class Leases:
 
     @property
     def foreign_for(self) -> float:
-        """How many seconds an entry whose owner cannot be checked must be unchanged.
+        """How many seconds without change free an entry whose owner cannot be checked.
 
         As given, or as configured for the project of the root.
         """
@@ -67,12 +68,12 @@ class Leases:
 
             try:
                 self._foreign_for = configured_foreign_for(Path(self._root))
-            except TempError:  # other wrong settings are reported where they are used
+            except TempError:  # wrong settings are reported where they are used
                 self._foreign_for = DAY
         return self._foreign_for
 
     def refresh(self) -> None:
-        """Read what was appended to the owner files since the last time."""
+        """Read the lines appended to the owner files since the last `refresh`."""
         for _ in range(100):
             owners = (own(self._root, book) for book in OWN)
             self._own = frozenset(owner.id for owner in owners if owner is not None)
@@ -82,14 +83,14 @@ class Leases:
         raise StorageError(0, f"{self._directory} does not stop changing; try again")
 
     def _read_all(self) -> bool:
-        """Whether all owner files were read; false if one lost its name meanwhile."""
+        """Read all owner files; false if one was unlinked meanwhile."""
         try:
             names = sorted(os.listdir(self._directory))
         except FileNotFoundError:
             names = []
         except OSError as error:
             raise StorageError.of(f"cannot read {self._directory}", error) from error
-        self._is_same.check()  # only now: the listing may be of a mount over it
+        self._is_same.check()  # only after listing, which may have read a mount over the directory
         for gone in self._journals.keys() - set(names):
             self._forget(self._journals.pop(gone))
         for name in names:
@@ -115,15 +116,15 @@ class Leases:
         return True
 
     def _read(self, name: str) -> None:
-        from ..system.presence import host_name  # these are not for a root without owners
+        from ..system.presence import host_name  # a root without owners does not need these
         from .journal import Journal
 
         path = os.path.join(self._directory, name)
         descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
-            # In this order: what is found dead has written all that it ever will. (What was forked
-            # from it holds the lock until it has added its line. Only one that was forked by a
-            # process that had closed everything, and that ends within this instant, is not seen.)
+            # Check the lock before reading: an owner found dead writes nothing more. (A process
+            # forked from it holds the lock until it has added its line. Only a child is missed
+            # whose parent had closed all descriptors before forking it, and exits just now.)
             locked = True if name in self._own else is_file_locked(descriptor)
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -159,8 +160,8 @@ class Leases:
             self._journals[name] = Journal(name, damage=why)
 
     def _is_alive(self, journal: Journal, locked: bool | None, descriptor: int) -> bool | None:
-        """Whether the owner, or a process that shares its lease, is alive; `None`, with a doubt, if
-        that is unknown.
+        """Whether the owner, or a process that shares its lease, is alive; `None`, and a `doubt` in
+        the journal, if unknown.
         """
         from ..system import presence
 
@@ -171,7 +172,7 @@ class Leases:
         owner = journal.header.presence
         journal.doubt = "this filesystem has no locks" if locked is None else ""
         is_same_host = journal.header.host == presence.host_name()
-        if not owner.boot:  # written where the boot is unknown, or by an older version
+        if not owner.boot:  # written by an older version, or on a system without a boot id
             is_far = bool(owner.machine or owner.view) and not is_same_host
             journal.doubt = journal.doubt or ("it ran on another system" if is_far else "")
         elif owner.boot != presence.boot():
@@ -228,14 +229,14 @@ class Leases:
             self._remove(journal, path)
 
     def use_of(self, relative: str, now: float, changed: float) -> Use | None:
-        """The lease that is held on the entry at `relative`, on anything below it, or on what it
-        lies in: that was an entry when it was leased.
+        """The lease held on the entry at `relative`, on anything below it, or on a directory above
+        it, which was an entry itself when it was leased.
 
         `changed` is when the entry last changed. If it is unknown whether the owner is alive, this
         time decides whether the entry counts as in use.
         """
         if not self.has_any:
-            return None  # as in most roots
+            return None  # the usual case
         use: Use | None = None
         relative = self._fold(relative)
         for journal in (*self._on(relative), *self._damaged):
@@ -250,15 +251,15 @@ class Leases:
 
     @property
     def has_any(self) -> bool:
-        """Whether there is a lease on anything."""
+        """Whether there is any lease in the root."""
         return bool(self._holders or self._damaged)
 
     def use_by_others(
         self, relative: str, now: float, *, maker: bool = True, trackers: bool = True
     ) -> Use | None:
-        """The lease on it that another process took or was handed: not by a fork of this one nor,
-        without `maker`, by having made it, nor, without `trackers`, by tracking files. A
-        damaged owner file does not count.
+        """The lease on `relative` that another process took or was handed. Forks of this process do
+        not count, nor do damaged owner files, its maker without `maker`, and without `trackers`
+        tracked files.
         """
         on = (one for one in self._on(self._fold(relative)) if one.id not in self._ours)
         on = (one for one in on if maker or one.header.book != PLAIN or relative not in one.records)
@@ -267,7 +268,7 @@ class Leases:
         return next(filter(None, uses), None)
 
     def _on(self, relative: str) -> Iterator[Journal]:
-        """Who has recorded the entry at `relative`, something below it, or what it lies in."""
+        """The journals with a record of `relative`, of anything below it, or of a parent."""
         yield from self._holders.get(relative, ())
         yield from self._below.get(relative, ())
         for above in directories_above(relative):
@@ -276,7 +277,7 @@ class Leases:
     def _use_by(self, journal: Journal, now: float, changed: float) -> Use | None:
         if journal.header.book == FAILED:
             return None
-        # What this process holds for somebody is to stay, though it itself asks to clean.
+        # Entries that this process holds for others stay, even when this process cleans.
         mine = journal.id in self._own and not journal.is_shared and journal.header.book != BORROWED
         if journal.alive:
             return Use("owner", self._spell_damaged(journal) or journal.who, mine=mine)
@@ -285,8 +286,8 @@ class Leases:
         return None
 
     def any_use(self, now: float, changed: float) -> Use | None:
-        """The lease of any owner that is alive or cannot be checked, whatever it holds; that of
-        another process comes first. `changed` is as in `use_of`. The root may have moved meanwhile.
+        """The lease of any owner that is alive or cannot be checked, others before this process.
+        `changed` is as in `use_of`. The root may have been moved.
         """
         use: Use | None = None
         for journal in self._journals.values():
@@ -311,7 +312,7 @@ class Leases:
         return f"a process that cannot be checked ({file}; remove that file if no process needs it)"
 
     def is_guessed(self, relative: str) -> bool:
-        """Whether it is unknown if an owner of that entry is alive, so that its changes decide."""
+        """Whether it is unknown if an owner of the entry is alive: then its last change decides."""
         return bool(self._damaged) or None in {one.alive for one in self._on(self._fold(relative))}
 
     @property
@@ -322,21 +323,21 @@ class Leases:
         )
 
     def has_died(self, relative: str) -> bool:
-        """Whether a process had that entry until it was killed, and certainly none has it now."""
+        """Whether the process that had the entry was killed, and certainly nobody has it now."""
         holders = (*self._on(self._fold(relative)), *self._damaged)
         return {(one.alive, one.has_left) for one in holders} == {(False, False)}
 
     def maker_of(self, relative: str) -> str | None:
-        """The process that made the entry at `relative`, if a record of it is left."""
+        """The process that made the entry at `relative`, if it is still recorded."""
         if not self._holders:
             return None
         relative = self._fold(relative)
         noted = (*self._holders.get(relative, ()), *self._below.get(relative, ()))
-        makers = (one for one in noted if one.header.book != BORROWED)
-        return next((one.who for one in makers if not one.header.book.handed), None)
+        books = ((one.who, one.header.book) for one in noted)
+        return next((who for who, book in books if book != BORROWED and not book.handed), None)
 
     def left_in(self, book: Book) -> list[Left]:
-        """What is in that `book` of processes that have ended, or of which nobody can tell."""
+        """The paths in that `book` of processes that have ended or cannot be checked."""
         from .journal import Left
         from .ownerfile import last_alive
 
@@ -346,6 +347,7 @@ class Leases:
                 f"{self._directory}/{name}",
                 one.identity,
                 one.alive is False,
+                one.has_left,
                 last_alive(f"{self._directory}/{name}", one.written),
                 one.inodes.get(path),
             )
@@ -364,10 +366,9 @@ class Leases:
         return {path for journal in self._journals.values() for path in journal.records}
 
     def recorded_categories(self) -> set[str]:
-        """The first parts of the paths of two parts that living processes have made: these are
-        certainly categories.
+        """The categories in which live processes have made entries: these are certain.
 
-        Other records only keep: they may be planted, and parts of an entry must not go one by one.
+        Other records may be planted, and only protect: an entry must not be cleaned in parts.
         """
         return {
             path.partition("/")[0]
@@ -381,8 +382,7 @@ class Leases:
         """Remove the owner files of dead processes that no existing entry needs."""
         from .ownerfile import unlink_if_dead
 
-        ended = [one for one in self._journals.values() if self._has_ended(one)]
-        if not ended:
+        if not (ended := [one for one in self._journals.values() if self._has_ended(one)]):
             return
         with (
             contextlib.suppress(OSError),
@@ -394,7 +394,7 @@ class Leases:
                     unlink_if_dead(journal.id, journal.identity, owners)
 
     def _has_ended(self, journal: Journal) -> bool:
-        # One that cannot be checked may be about to make another entry; a damaged file names any.
+        # An unchecked owner may be about to make an entry; a damaged file may name any entry.
         if journal.alive is not None or journal.damage:
             return journal.alive is False
         return time.time() - max(journal.header.started, journal.written) >= self.foreign_for

@@ -1,4 +1,4 @@
-"""How much of a root is claimed, and not freed yet."""
+"""Measures what is claimed in a root but not freed yet."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .listing import holding_places
 
 
 def measure_leftovers(root: Path) -> tuple[list[Measured], list[Problem]]:
-    """How much is claimed in `root` or in its undo area, whether it is being freed now or not; and
-    the problems that hid some of it.
+    """The sizes of everything claimed in `root` or in its undo area, whether or not it is being
+    freed now, and the problems that hid some of it.
     """
     found: list[Measured] = []
     problems: list[Problem] = []

@@ -1,4 +1,4 @@
-"""Of which project a root is to which a link leads: another one may keep other things in it."""
+"""Which project a symlinked root belongs to: another project may protect other entries in it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..system.reading import read_file
 
 
 def link_of(root: Path) -> dict[str, str]:
-    """The file for the store of `root` that records the link by which it is used, if `root` is
-    one, by its name.
+    """The file, name and content, for the store of a `root` that is a symlink: it records the
+    symlink. Empty if `root` is not one.
     """
     if not os.path.islink(root):
         return {}
@@ -22,9 +22,9 @@ def link_of(root: Path) -> dict[str, str]:
 
 
 def check_link_of_project(root: Path) -> None:
-    """Raise `Refused` if `root` is a link to the scratch of another project, or to what was first
-    used by the link of another one, which still leads there: what that project keeps, this one does
-    not know. Of a project around this one it does, as its settings hold here.
+    """Raise `Refused` if `root` is a symlink to the scratch of another project, or to a directory
+    that another project's symlink was first to use and still leads to. This project does not know
+    what that one protects. A project that contains this one is fine, since its settings apply here.
     """
     if not os.path.islink(root):
         return

@@ -1,4 +1,4 @@
-"""Lists a root: its entries and categories, not yet measured, and what was claimed in it."""
+"""Lists the entries and categories of a root, not yet measured, and the claimed entries in it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Found(NamedTuple):
 
 
 def list_entries(root: Path, category: str | None = None) -> list[Path]:
-    """The absolute paths of the entries of `root`, or of that category, sorted; none if there is no
-    such root.
+    """The sorted absolute paths of the entries of `root`, or of that category; empty if `root` does
+    not exist.
     """
     if not check_root(root):
         return []
@@ -57,10 +57,10 @@ def listing(
 ) -> tuple[list[Found], list[Problem]]:
     """The entries of `root`, sorted by path: those in categories, and everything else in the root.
 
-    With another `layout` than that of `.tmp`, the entries of that layout. A directory is a category
-    if its name is a known one, it has the marker file, or a record says so; also if it has settings
-    of its own, or everything in it is stamped like an entry, unless that is what a clean kept of
-    one. Raises `StorageError` if the root itself cannot be listed.
+    With a `layout` other than that of `.tmp`, the entries of that layout. A directory is a category
+    if its name is a known one, it has the marker file, or a record says so. It also is one if it
+    has settings of its own, or if everything in it is stamped like an entry, unless it holds only
+    what a clean kept of an entry. Raises `StorageError` if the root itself cannot be listed.
     """
     try:
         with at.scandir(root) as items:
@@ -110,7 +110,7 @@ def listing(
 
 
 def _configured(root: Path) -> frozenset[str]:
-    """The categories that have settings of their own, but for those of other roots."""
+    """The categories that have settings of their own, except those of other layouts."""
     from .loading import configured_categories
 
     with contextlib.suppress(TempError, OSError):  # wrong settings are reported where they are used
@@ -119,15 +119,15 @@ def _configured(root: Path) -> frozenset[str]:
 
 
 def is_certain_category(path: Path, recorded: Collection[str]) -> bool:
-    """Whether the directory at `path` in a root is a category whatever it holds; `recorded` are the
-    names of those that records tell of.
+    """Whether the directory at `path` in a root is a category, whatever it holds; `recorded` are
+    the names of the recorded categories.
     """
     is_named = path.name in KNOWN_CATEGORIES or path.name in recorded
     return is_named or os.path.lexists(path / CATEGORY_MARK)
 
 
 def holds_only_stamped(path: Path) -> bool:
-    """Whether all that lies in the directory is stamped as entries are, and it is not empty."""
+    """Whether the directory is not empty, and everything in it is stamped like an entry."""
     try:
         return _children_of_category(str(path), False) is not None
     except OSError:
@@ -140,7 +140,7 @@ def _name(item: os.DirEntry[str]) -> str:
 
 def _children_of_category(path: str, known: bool) -> list[str] | None:
     """The sorted names in the category at `path`; `None` if it is an entry itself."""
-    # It may be an entry: it is opened as a scan opens entries, which does not count as use.
+    # It may be an entry, so open it as a scan opens entries, which does not count as use.
     descriptor = at.open(path, DIRECTORY_FLAGS)
     try:
         with at.scandir(descriptor) as items:
@@ -148,7 +148,7 @@ def _children_of_category(path: str, known: bool) -> list[str] | None:
     finally:
         at.close(descriptor)
     children.pop(CATEGORY_MARK, None)
-    children.pop(STORE, None)  # of a category that is itself a root
+    children.pop(STORE, None)  # a category may itself be a root
     stamped = all(
         is_directory and read_name(name)[1] is not None for name, is_directory in children.items()
     )
@@ -156,13 +156,13 @@ def _children_of_category(path: str, known: bool) -> list[str] | None:
 
 
 def holding_places(root: Path) -> Iterator[tuple[str, str]]:
-    """Where claimed entries of `root` may be: directories, and the prefix of their names."""
+    """The directories that may hold claimed entries of `root`, each with the prefix of names."""
     yield os.path.join(root, STORE, HOLDING), ""
     yield str(root), HELD
 
 
 def list_leftovers(root: Path) -> list[Leftover]:
-    """What is claimed in the holding area, and whether a running sweep is deleting it."""
+    """The leftovers in the holding area, each with whether a running sweep is deleting it."""
     found: list[Leftover] = []
     for directory, prefix in holding_places(root):
         try:

@@ -1,7 +1,7 @@
-"""The settings: defaults < pyproject.toml < cleanup_config.json < environment < arguments.
+"""Loads the settings: defaults < pyproject.toml < cleanup_config.json < environment < arguments.
 
-Both files are read in the monorepo's root and then in the project, which has the last word.
-Whatever cannot be used ends the command before anything is touched.
+Both files are read in the monorepo's root and then in the project, which takes precedence. Invalid
+settings end the command before anything is touched.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def load(
 ) -> Settings:
     """The settings of `project` (absolute). Raises `InvalidSettings`, naming file and key.
 
-    Those of its `monorepo` come first, which is looked for around it if none is given. The file
-    `config` is read in place of the project's own `cleanup_config.json`. If nothing says whether to
-    `archive`, that does.
+    Settings of its `monorepo`, which is searched for if not given, are read first. The file
+    `config` is read instead of the project's own `cleanup_config.json`. `archive` is the default
+    for the setting of that name.
     """
     environment = os.environ if environment is None else environment
     layers: list[Layer] = []
@@ -43,7 +43,7 @@ def load(
     for directory in dict.fromkeys((monorepo or find_monorepo(project), project)):
         for layer, tables in read_files(directory, config if directory == project else None):
             if directory != project:
-                layer.pop("roots", None)  # which are the monorepo's own
+                layer.pop("roots", None)  # they belong to the monorepo alone
             layers.append(layer)
             for name, table in tables.items():
                 categories.setdefault(name, {}).update(_with_strategy(table))
@@ -64,21 +64,21 @@ def naming(root: Path) -> Settings | None:
 
 
 def _settings_of(root: Path) -> Settings:
-    """The settings that hold for `root`: those that name it, else those of the project around."""
+    """The settings that apply to `root`: those that name it, else those of its project."""
     return naming(root) or load(find_project(root))
 
 
 def of_config(project: Path, said: Mapping[str, object], where: str) -> Settings:
-    """The settings that `said` alone makes, which has the keys of `cleanup_config.json`: what goes
-    is archived unless it says otherwise.
+    """The settings from `said` alone, which has the keys of `cleanup_config.json`. Entries are
+    archived unless it says otherwise.
 
-    `where` names it in an error. Raises `InvalidSettings`.
+    `where` names the source in errors. Raises `InvalidSettings`.
     """
     return _settings(project, [_config_layer(said, where)], {}, archive=True)
 
 
 def check_config(said: Mapping[str, object], where: str) -> None:
-    """Raise `InvalidSettings` if `said` could not stand in a `cleanup_config.json`."""
+    """Raise `InvalidSettings` if `said` is not valid in a `cleanup_config.json`."""
     _config_layer(said, where)
 
 
@@ -99,7 +99,7 @@ def configured_foreign_for(root: Path) -> float:
 
 
 def configured_categories(root: Path) -> frozenset[str]:
-    """The categories for which the project of `root` sets something of their own.
+    """The categories with settings of their own in the project of `root`.
 
     Raises `InvalidSettings`.
     """
@@ -111,7 +111,7 @@ def keeping(root: Path, limits: Policy) -> Policy:
 
     Raises `InvalidSettings`.
     """
-    configured = _settings_of(root).policy
+    configured = _settings_of(root).policy_in(root)
     own = tuple(
         (name, limits._replace(keep_files=of_it.keep_files, exclude=of_it.exclude))
         for name, of_it in configured.categories
@@ -122,9 +122,9 @@ def keeping(root: Path, limits: Policy) -> Policy:
 
 
 def with_strategy(settings: Settings, name: str) -> Settings:
-    """`settings` with the numbers of the strategy `name` in every category.
+    """`settings` with the limits of the strategy `name` in every category.
 
-    What was to be archived still is.
+    If `settings` archive entries, the result does too.
     """
     return settings._replace(
         strategy=name,
@@ -134,7 +134,7 @@ def with_strategy(settings: Settings, name: str) -> Settings:
 
 
 def workspace_globs(monorepo: Path, settings: Settings) -> tuple[list[str], list[str]]:
-    """The globs of the monorepo's projects and of those left out, uv's workspace included."""
+    """The globs of the monorepo's projects and of excluded ones, including uv's workspace."""
     from .values import read_value
 
     path = monorepo / PYPROJECT
@@ -149,7 +149,7 @@ def workspace_globs(monorepo: Path, settings: Settings) -> tuple[list[str], list
     return [*settings.projects, *members], [*excluded]
 
 
-# -- one layer over the other -------------------------------------------------------------------
+# -- merging layers -----------------------------------------------------------------------------
 
 
 def _settings(
@@ -159,14 +159,16 @@ def _settings(
     *,
     archive: bool = False,
 ) -> Settings:
-    """What the layers set together, the last one first; raises `InvalidSettings` if they clash."""
+    """The settings from all layers; later ones take precedence. Raises `InvalidSettings` for
+    contradictions.
+    """
     merged: Layer = {"archive": archive}
     for layer in layers:
         name, earlier = layer.get("strategy"), merged.get("strategy")
         if name == "archive":
             merged["archive"] = True
         elif name is not None and earlier == "archive":
-            merged["archive"] = archive  # it came with that strategy; one set by itself stays
+            merged["archive"] = archive  # it came with that strategy; this layer may still set it
         merged |= _with_strategy(layer)
     policy = Policy(**_fields_of(Policy, merged))
     inherited = policy.for_category()
@@ -181,7 +183,7 @@ def _settings(
 
 
 def _added(inherited: Policy, own: Layer) -> Policy:
-    """The policy of a category: what it keeps by name, it keeps beside what is kept everywhere."""
+    """The policy of a category; its `exclude` and `keep_files` add to those for all categories."""
     for key in ("exclude", "keep_files"):
         own[key] = (*getattr(inherited, key), *own.get(key, ()))
     return inherited._replace(**own)
@@ -193,6 +195,6 @@ def _fields_of(kind: type[Policy | Settings], layer: Layer) -> Layer:
 
 
 def _with_strategy(layer: Layer) -> Layer:
-    """`layer` with the numbers of its strategy, which come before those of earlier layers."""
+    """`layer` with the limits of its strategy, which override those of earlier layers."""
     name = layer.get("strategy")
     return layer if name is None else strategy_limits(name) | layer

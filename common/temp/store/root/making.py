@@ -1,4 +1,4 @@
-"""Making roots, their stores and their categories."""
+"""Creation of roots, their stores and their categories."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _CACHEDIR_TAG = (
     "# For information about cache directory tags, see https://bford.info/cachedir/\n"
 )
 TAGS = {"CACHEDIR.TAG": _CACHEDIR_TAG, ".gitignore": "*\n"}
-"""What a root of scratch gets when it is made."""
+"""The files that a new root for scratch gets."""
 
 
 def make_root(root: str, layout: Layout = SCRATCH) -> None:
     """Make `root` with its tag and its store, or complete one that a plain `mkdir` made.
 
-    A root of another `layout` is a directory that the user named: its parents are made, and only
-    the store, which says the layout, is put into it. A project, a home directory or the temporary
-    directory cannot be such a root if everything in it would be an entry. Safe if others do the
-    same at the same time. Raises `Refused` or `StorageError`, and then removes a root that it made.
+    A root of another `layout` is a directory that the user named: its parents are made if needed,
+    and only the store, which records the layout, is put into it. A project, a home directory or the
+    temporary directory cannot be such a root if everything in it would be an entry. Concurrent
+    calls are safe. Raises `Refused` or `StorageError`, and then removes a root that it made.
     """
     if layout is not SCRATCH:
         return _make_other_root(Path(root), layout)
@@ -78,22 +78,22 @@ def make_root(root: str, layout: Layout = SCRATCH) -> None:
         except OSError:
             with contextlib.suppress(OSError):
                 if is_new and os.path.samestat(os.lstat(root), at.fstat(top)):
-                    os.rmdir(root)  # which does nothing if somebody has made something in it
+                    os.rmdir(root)  # fails if another process has made something in it
             raise
         finally:
             at.close(top)
     except OSError as error:
-        # What was made relative to the open root is named so, too.
+        # Errors of calls relative to the open root have relative names.
         where = os.path.join(root, error.filename) if error.filename else root
         raise refusal(f"cannot make {where}", error) from error
 
 
 def fill(top: int, place: str, texts: Mapping[str, str], directories: Iterable[str]) -> list[str]:
-    """The names of those files and directories that were missing in the directory that is open, and
-    whose path is `place`, and are made; if that fails, none of them is left.
+    """Make the files `texts` and the `directories` that are missing in the open directory `top`,
+    whose path is `place`. Returns the names of those made; if it fails, none of them is left.
 
-    Nothing is written over, made or removed behind a link, whatever is moved meanwhile. Raises
-    `OSError`.
+    Nothing is overwritten, made or removed behind a symlink, even if something is moved meanwhile.
+    Raises `OSError`.
     """
     made: list[str] = []
     try:
@@ -112,7 +112,7 @@ def fill(top: int, place: str, texts: Mapping[str, str], directories: Iterable[s
 
 
 def _undo(top: int, made: Sequence[str]) -> None:
-    """Remove what was made in the open directory, the last first, as far as possible."""
+    """Remove what was made in the open directory, last first. Errors are ignored."""
     for name in reversed(made):
         for remove in (at.unlink, at.rmdir):
             with contextlib.suppress(OSError):
@@ -132,7 +132,7 @@ def _make_other_root(root: Path, layout: Layout) -> None:
             )
         make_store(root, layout)
         # A store without a layout belongs to a `.tmp`, or to a directory of runs that was cleaned
-        # before its layout was known.
+        # before its layout was recorded.
         said = layout_of(root, is_scratch=not layout.names)
         if said is not layout:
             raise Refused(f"{root} holds {said.name}, not {layout.name}; choose another directory")
@@ -143,14 +143,14 @@ def _make_other_root(root: Path, layout: Layout) -> None:
 
 
 def make_store(root: Path, layout: Layout) -> None:
-    """Make the store of `root`, which says the `layout`, if there is none. Raises `OSError`.
+    """Make the store of `root`, which records the `layout`, if missing. Raises `OSError`.
 
     All or nothing: without its layout, everything in the root would be an entry.
     """
     store = root / STORE
     if os.path.lexists(store):
         return
-    # The root itself is the user's, and git may well track what is in it.
+    # Only the store is ignored by git: the root is the user's, and may be tracked.
     texts = {LAYOUT: f"{layout.name}\n", ".gitignore": "*\n"}
     fresh = f"{STORE}-{os.urandom(8).hex()}"
     with opened_in(root) as top:
@@ -168,21 +168,21 @@ def make_store(root: Path, layout: Layout) -> None:
 
 
 def _check_outside_scratch(root: Path, layout: Layout) -> None:
-    """Raise `Refused` if everything in `root` would be an entry, and `root` is one in a `.tmp`."""
+    """Raise `Refused` if everything in `root` would be an entry, and `root` is in a `.tmp`."""
     real = Path(os.path.realpath(root))
     if layout is not FILES or os.path.lexists(real / STORE):
-        return  # its store tells its layout
+        return  # its store records its layout
     for above in (real, *real.parents):
         if above.name == ROOT_NAME:
             raise Refused(
                 f"{root} is in {above} and would be an entry there; choose another directory"
             )
         if any(os.path.lexists(above / marker) for marker in MARKERS):
-            return  # a project of its own, wherever it is
+            return  # it is in a project of its own, wherever that is
 
 
 def make_category(root: str, category: str) -> None:
-    """Make the category in `root`, and `root` if need be. Raises `Refused` or `StorageError`."""
+    """Make the category in `root`, and `root` if needed. Raises `Refused` or `StorageError`."""
     directory = f"{root}/{category}"
     try:
         with opened(root, ROOT_FLAGS) as top:
@@ -200,14 +200,14 @@ def make_category(root: str, category: str) -> None:
         if not os.path.isdir(directory):
             raise StorageError(0, f"{directory} is not a directory; move it away") from None
     except FileNotFoundError:
-        make_root(root)  # removed as a whole a moment ago
+        make_root(root)  # the whole root was removed just now
     except OSError as error:
         raise refusal(f"cannot make {directory}", error) from error
 
 
 def check_not_linked(directory: str) -> None:
-    """Raise `Refused` if a category is a link: a clone may have brought it along, and what is made
-    behind it would be among somebody's work, where no clean finds it.
+    """Raise `Refused` if a category is a symlink: it may come from a git clone, and entries made
+    behind it would be among the user's files, where no clean finds them.
     """
     if os.path.islink(directory):
         raise Refused(f"{directory} is a symlink, and nothing is made behind one; remove the link")

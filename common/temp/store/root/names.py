@@ -1,4 +1,4 @@
-"""Names for what this process makes: none is used twice, even after it was deleted.
+"""Names for new entries and files: no name is used twice, even after it was deleted.
 
 Code that caches by path, and processes that still use a deleted path, rely on that.
 """
@@ -10,19 +10,19 @@ import threading
 
 _SHORT_ATTEMPTS = 4
 
-# Reentrant: a signal handler or a finalizer may interrupt a thread that holds it.
+# Reentrant: a signal handler or a finalizer may interrupt the thread that holds it.
 _lock = threading.RLock()
 _newest = 0
 _used: set[str] = set()
-"""The paths of the newest second. Older ones cannot recur: a path contains its second."""
+"""The paths of the newest second. A path contains its second, so older ones cannot recur."""
 _is_forked = False
 
 
 def claim(path: str, epoch: int) -> bool | None:
-    """Whether `path` is new for this process; from now on, it counts as used.
+    """Mark `path` as used by this process, and return whether it was new.
 
-    `path` contains the second `epoch`, so only the paths of one second are remembered. `None` if
-    nothing is known about that second, since the clock was set back.
+    `path` contains the second `epoch`, so only the paths of one second are remembered. Returns
+    `None` if nothing is known about that second because the clock was set back.
     """
     global _newest
     with _lock:
@@ -40,10 +40,10 @@ def claim(path: str, epoch: int) -> bool | None:
 def fresh_name(
     directory: str, stem: str, epoch: int, attempt: int = 0, *, short: bool = True
 ) -> str:
-    """`stem` or `<stem>-<hex digits>`, a name that this process has not used in `directory`.
+    """A name that this process has not used in `directory`: `stem` or `<stem>-<hex digits>`.
 
     `stem` contains the second `epoch`. The suffix has four digits if it may be `short`, else eight.
-    Many processes at once soon use up four digits, which a high `attempt` shows. A forked child
+    Many concurrent processes soon use up four digits, which a high `attempt` shows. A forked child
     always uses eight, since its parent may use the shorter ones.
     """
     if not _is_forked and attempt == 0 and claim(f"{directory}/{stem}", epoch):

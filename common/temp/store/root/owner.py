@@ -1,20 +1,20 @@
-"""Who made an entry, and whether it is in use: owner files, records and locks.
+"""The owners of entries, which tell whether an entry is in use: owner files, records and locks.
 
 A process holds one locked owner file for each root. The kernel drops the lock when the process
-dies, by whatever signal, and it is right across containers and recycled process ids, where a pid
-in a file is not. The owner file is also a journal: one line for each entry that the process made
-(`+debug/demo_1696348800`) or gave up (`-…`), so that a record costs one `write` to an open
-descriptor, and needs no file of its own. A process that runs tests holds a second and a third: one
-for what its tests make for the while, and one for what they leave (`Book`).
+dies, whatever the signal. Unlike a pid in a file, the lock works across containers and with
+recycled process ids. The owner file is also a journal: one line for each entry that the process
+made (`+debug/demo_1696348800`) or gave up (`-…`). So a record costs one `write` to an open
+descriptor, and needs no file of its own. A process that runs tests holds two more owner files: one
+for what its tests make temporarily, and one for what they leave behind (`Book`).
 
-A lock ends with its last descriptor, and a process may close descriptors that it does not know, or
-run another program. So the first line also identifies the process (`presence`), and each forked
-child adds a line for itself: while one of them runs, the entries are in use. A lock may also not
-reach this process: what an owner on another system, or behind another mount, has recorded counts as
-in use until it has been unchanged for a while.
+A lock ends when its last descriptor is closed, and a process may close descriptors that it does not
+know, or run another program. So the first line also identifies the process (`presence`), and each
+forked child adds a line for itself: while one of them runs, the entries are in use. A lock may also
+not be visible to this process: entries of an owner on another system, or behind another mount,
+count as in use until they have been unchanged for a while.
 
-The order of writes is what makes it safe. A record is written *before* the directory is made, and
-a scan reads the records *after* it has listed the directories: what it sees has its record.
+The order of operations makes this safe. A record is written *before* the directory is made, and a
+scan reads the records *after* it has listed the directories: every directory it sees has a record.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import sys
 import threading
 from pathlib import Path
 
-from ..system.presence import own_namespace, own_start
+from ..system.presence import is_fork, own_namespace, own_start
 from .books import HELD_ON, OWN, PLAIN, Book
 from .current_owners import own, owners
 from .guard import check_store, is_gone
 from .journal import fork_line
 from .owning import Owner
 
-_owners_lock = threading.RLock()  # a signal's handler may interrupt the thread that holds it
+_owners_lock = threading.RLock()  # a signal handler may interrupt the thread that holds it
 
 
 def owner_of(root: str, book: Book = PLAIN) -> Owner:
     """The calling process's owner in `root` (an absolute path), made at first use.
 
-    Raises `FileNotFoundError` where the root has no place for owner files yet, or as `check_store`.
+    Raises `FileNotFoundError` if the root has no directory for owner files yet, and what
+    `check_store` raises.
     """
     key = (root, book)
     owner = owners.get(key)
@@ -55,15 +57,16 @@ def owner_of(root: str, book: Book = PLAIN) -> Owner:
                 stale.replace_by(owner)
             if owners.get(key) is stale:
                 owners[key] = owner
+                _end_with_worker()
                 return owner
-            # A signal's handler has made one meanwhile.
+            # A signal handler has made one meanwhile.
             owner.replace_by(owners[key])
             with contextlib.suppress(OSError):
                 os.unlink(owner.path)
 
 
 def owners_here() -> list[Owner]:
-    """All owners that this process is, and those that it has inherited by a fork."""
+    """All owners of this process, and those that it has inherited by a fork."""
     return [*owners.values(), *_inherited]
 
 
@@ -75,56 +78,59 @@ def release(root: str, relative: str, book: Book = PLAIN) -> None:
 
 
 def close(root: str, book: Book) -> None:
-    """End this process's lease on all that is noted in `book`, if it has one; the notes stay."""
+    """End this process's lease on everything in `book`, if it has one; the notes stay."""
     owner = own(root, book)
     if owner is not None:
         del owners[root, book]
         with contextlib.suppress(OSError):
-            os.utime(owner.path)  # a run of tests is as new as its end
+            os.utime(owner.path)  # the age of a test run counts from its end
         owner.close()
 
 
 def end_handed(root: str, relative: str) -> None:
-    """End what was handed on of the entry, unless it is noted in a book of this process's own."""
+    """End the handed-on lease of the entry, unless this process also holds it for itself."""
     if not _is_own(root, relative):
         hand_over(root, relative)
 
 
 def hand_over(root: str, relative: str) -> None:
-    """Leave the entry at `relative` to who has got its descriptors from `lease_fds`."""
-    close(root, Book(handed=relative))  # others that have got the descriptor keep the lock
+    """Leave the entry at `relative` to the processes that got its descriptors from `lease_fds`."""
+    close(root, Book(handed=relative))  # the lock lasts while they have the descriptors open
 
 
 def _is_own(root: str, relative: str) -> bool:
-    """Whether the entry is noted in any book of what this process itself uses."""
+    """Whether the entry is in one of the books of what this process itself uses."""
     mine = (own(root, book) for book in OWN)
     return any(owner is not None and relative in owner.live for owner in mine)
 
 
 _inherited: list[Owner] = []
-"""The owners of the process that this was forked from, which had live entries then."""
+"""The owners of the process that this one was forked from that had live entries at the time."""
+
+_worker = 0
+"""The worker process that has told `multiprocessing` to end its leases."""
 
 helping = threading.local()
-"""Whether this very thread forks a process that keeps no lease."""
+"""Tells whether the current thread is forking a helper process, which keeps no lease."""
 
 
 def _before_fork() -> None:
     if getattr(helping, "is_at_it", False):
         return
-    # A child writes its line into the files of its parent alone, which counts them.
+    # A child adds its line only to files of its direct parent, which counts the lines.
     while _inherited:
         _hold_on(_inherited.pop())
     for owner in tuple(owners.values()):
-        owner.tidy()  # while the children so far have told of themselves
+        owner.tidy()  # needs the lines of all earlier children
         owner.note_fork()
 
 
 def _after_fork_in_child() -> None:
     """Make the child its own owner, and record in its parent's files that it shares the entries.
 
-    The inherited descriptors stay open on purpose: while the child runs and leaves them open, it
-    keeps the lock, and so its parent's entries, where it may be working. If it closes them, the
-    recorded line still protects the entries where processes can be identified.
+    The inherited descriptors stay open on purpose: while they are open, the child holds the lock,
+    which protects its parent's entries, where it may be working. If it closes them, the recorded
+    line still protects the entries on systems where processes can be identified.
     """
     global _owners_lock
     _owners_lock = threading.RLock()
@@ -136,15 +142,15 @@ def _after_fork_in_child() -> None:
     start = own_start() if live else 0
     here = own_namespace() if live else ""
     for owner in live:
-        is_told_apart = here == owner.namespace  # by the numbers that are used in the file
+        is_told_apart = here == owner.namespace  # otherwise pids in the file mean other processes
         if is_told_apart and (not start or owner.note(fork_line(os.getpid(), start))):
             _inherited.append(owner)
-        else:  # or its parent has gone over to another file at this moment
+        else:  # another PID namespace, or the parent has just replaced the file
             _hold_on(owner)
 
 
 def _hold_on(stale: Owner) -> None:
-    """Hold what was live when this process was forked from the owner `stale`."""
+    """Hold the entries that were live when this process was forked from the owner `stale`."""
     live = [path for path in stale.live if not is_gone(os.path.join(stale.root, path))]
     if live:
         with contextlib.suppress(OSError):
@@ -158,6 +164,18 @@ def _end_all() -> None:
                 if owner.end():
                     continue
         owners.pop(key, None)
+
+
+def _end_with_worker() -> None:
+    """End the leases of a worker of `multiprocessing` that was forked: it runs no `atexit`."""
+    global _worker
+    util = sys.modules.get("multiprocessing.util")
+    if util is None or _worker == os.getpid() or not is_fork():
+        return
+    if sys.modules["multiprocessing.process"].parent_process() is not None:
+        _worker = os.getpid()
+        # Behind what cleans up with the worker, which needs its leases.
+        util.Finalize(None, _end_all, exitpriority=-200)
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,4 +1,4 @@
-"""The owner file of a process: locked, and appended to while it is still that very file."""
+"""The owner file of a process: locked, and appended to while its descriptor is still that file."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from .books import Book
 from .journal import LEFT
 
 _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
-"""The variable that tells a process, and every process it starts, which test it is in."""
+"""The variable that names the current test, for a process and all processes that it starts."""
 
 
 _MADE_WITHIN: Final = 10.0
-"""How many seconds an owner file may come to be before or after the time in its name."""
+"""How many seconds the creation of an owner file may be before or after the time in its name."""
 
 
 class OwnerFile(NamedTuple):
-    """An owner file of this process, or of one that this was forked from."""
+    """An owner file of this process, or of the process that it was forked from."""
 
     id: str
     path: str
@@ -42,20 +42,20 @@ class OwnerFile(NamedTuple):
     identity: tuple[int, int]
     header: bytes
     namespace: str
-    """That of its process, as in a `Presence`."""
+    """The PID namespace of its process, as in `Presence`."""
 
     def is_open(self) -> bool:
         """Whether the descriptor is still this file, and not closed or reused for another file.
 
-        Code that closes all that it did not open itself, as daemons do, leaves the number to
-        whatever is opened next. Asked before each write and close. (What another thread does
-        between is too late to be seen.) The inode alone does not tell: once the owner file is
-        gone, a new file may have got it.
+        Code that closes all descriptors that it did not open, as daemons do, frees the number for
+        the next file opened. This is checked before each write and close. (Accepted race: another
+        thread closes it in between.) The inode alone is not enough: once the owner file is gone, a
+        new file may have the same one.
         """
         return self._has_identity() and self.has_header()
 
     def has_header(self) -> bool:
-        """As `is_open`, by the first line alone: that is enough for a line more, and quicker."""
+        """Like `is_open`, but checks only the first line: faster, and enough for appending."""
         if not hasattr(os, "pread"):
             return self._has_identity()
         try:
@@ -71,7 +71,7 @@ class OwnerFile(NamedTuple):
         return (status.st_dev, status.st_ino) == self.identity
 
     def note(self, line: bytes) -> bool:
-        """Whether `line` could be appended to the file, where others look for it."""
+        """Append `line` to the file at its path, where others read it; false if that failed."""
         try:
             if self.is_open():
                 if not os.fstat(self.descriptor).st_nlink:
@@ -91,7 +91,7 @@ class OwnerFile(NamedTuple):
         return True
 
     def touch(self) -> None:
-        """Have its modification time say that the process lives now. Raises `OSError`."""
+        """Set the modification time, which says when the process was alive. Raises `OSError`."""
         if self.is_open():
             os.utime(self.descriptor if os.utime in os.supports_fd else self.path)
 
@@ -104,7 +104,7 @@ class OwnerFile(NamedTuple):
         _discard(self.path, self.descriptor)
 
     def give_up(self, *, keep: bool) -> None:
-        """End this process's share: the file goes, or stays and says that its owner has left it."""
+        """End this process's leases: remove the file, or with `keep`, mark it as left."""
         if keep:
             self.note(LEFT + b"\n")
             if self.is_open():
@@ -125,11 +125,11 @@ def open_new(root: str, book: Book) -> OwnerFile:
         flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | PLAIN_FLAGS
         descriptor = os.open(path, flags, 0o644)
         try:
-            # A sweep that found the file before it was locked took it for a dead owner's.
+            # A sweep may have found the file before it was locked, and removed it as dead.
             if lock_file(descriptor) and (status := os.fstat(descriptor)).st_nlink == 1:
                 if hasattr(os, "fchmod"):
-                    # Whatever the umask: other users' sweeps have to read it. Where the root
-                    # is private, nobody comes here.
+                    # Override the umask: other users' sweeps have to read it. In a private
+                    # root, they cannot reach it anyway.
                     os.fchmod(descriptor, 0o644)
                 presence = presence_here(descriptor)
                 header = _header(presence, book)
@@ -148,7 +148,7 @@ def _header(presence: Presence, book: Book) -> bytes:
         "command": spell_command(sys.orig_argv),
         "started": int(time.time()),
         "host": host_name(),
-        "test": os.environ.get(_CURRENT_TEST, "").rpartition(" ")[0],  # without its phase
+        "test": os.environ.get(_CURRENT_TEST, "").rpartition(" ")[0],  # without the phase
         **presence._asdict(),
         **book._asdict(),
     }
@@ -157,22 +157,22 @@ def _header(presence: Presence, book: Book) -> bytes:
 
 
 def taken(paths: Iterable[str], inodes: Mapping[str, int]) -> bytes:
-    """The lines that record those entries, and which directory each is that was made."""
+    """The lines that record those entries, with the inodes of their directories where known."""
     lines = (f"+{path}\n{found(path, inodes[path]) if path in inodes else ''}" for path in paths)
     return os.fsencode("".join(lines))
 
 
 def found(path: str, inode: int) -> str:
-    """The line that records which directory the recorded entry is."""
+    """The line that records the inode of an entry's directory."""
     return f"={inode} {path}\n"
 
 
 def last_alive(path: str, written: float) -> float:
-    """When the process of the owner file at `path`, `written` then, was alive for the last time.
+    """When the process of the owner file at `path`, last `written` at that time, was last alive.
 
-    Anybody can set the time of a file, but not that of its last change, so the earlier one counts.
-    What did not come to be when its name says was unpacked or copied: 0.0, before all that is here.
-    So is a time that has not come yet: the clock was ahead then.
+    An mtime can be set to any value, but a ctime cannot, so the earlier of the two counts. If the
+    file was not created at the time in its name, it was unpacked or copied: the result is 0.0,
+    which is before all entries. The same goes for a time in the future: the clock was ahead then.
     """
     born = born_at(path)
     named = os.path.basename(path).partition("-")[0]
@@ -186,16 +186,16 @@ def last_alive(path: str, written: float) -> float:
 
 
 def unlink_if_dead(name: str, identity: tuple[int, int], owners: int) -> None:
-    """Remove the owner file `name` of the open directory, if it is that very file and no process
-    holds its lock.
+    """Remove the owner file `name` from the open directory, if it has that `identity` and no
+    process holds its lock.
     """
     with contextlib.suppress(OSError):
         if not has_locks():
-            at.unlink(name, dir_fd=owners)  # which fails there while a process has it open
+            at.unlink(name, dir_fd=owners)  # fails on such systems while a process has it open
             return
         descriptor = at.open_file(name, os.O_RDWR, dir_fd=owners)
         try:
-            # Holding the lock, no process can believe that it owns the file: a new owner checks,
+            # While the lock is held here, no process can take over the file: a new owner checks,
             # after locking, that its file still has a name.
             if _identity(descriptor) == identity and lock_file(descriptor):
                 at.unlink(name, dir_fd=owners)
@@ -204,9 +204,9 @@ def unlink_if_dead(name: str, identity: tuple[int, int], owners: int) -> None:
 
 
 def strike(file: str, identity: tuple[int, int], relative: str) -> None:
-    """Add to the owner file of a process that has ended that it holds `relative` no more, if it is
-    that very file and can be written. Its modification time stays: it says when that process was
-    alive.
+    """Record in the owner file of an ended process that it no longer holds `relative`, if the file
+    has that `identity` and is writable. Its modification time, which says when the process was
+    alive, is kept.
     """
     place, name = os.path.split(file)
     with contextlib.suppress(OSError, TempError), opened(place) as owners:
@@ -215,9 +215,9 @@ def strike(file: str, identity: tuple[int, int], relative: str) -> None:
         try:
             status = os.fstat(descriptor)
             if (status.st_dev, status.st_ino) != identity:
-                return  # the path leads to another root by now
+                return  # by now, the path leads to another file
             os.lseek(descriptor, -1, os.SEEK_END)
-            if os.read(descriptor, 1) == b"\n":  # or this would be the end of a half line
+            if os.read(descriptor, 1) == b"\n":  # else it would be glued to a half line
                 _append(descriptor, os.fsencode(f"-{relative}\n"))
             where = descriptor if os.utime in os.supports_fd else file
             os.utime(where, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -234,13 +234,13 @@ def _append(descriptor: int, data: bytes) -> None:
     """Append `data` as a whole or not at all."""
     written = os.write(descriptor, data)
     if written != len(data):
-        # If the disk fills up, half a line is left, and the next line would be glued to it.
+        # The disk is full. Remove the half line, or the next line would be glued to it.
         os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _discard(path: str, descriptor: int) -> None:
-    if not has_locks():  # Windows, which unlinks nothing that is open, and knows no such lock
+    if not has_locks():  # Windows has no such locks, and cannot unlink open files
         os.close(descriptor)
     with contextlib.suppress(OSError):
         os.unlink(path)

@@ -1,4 +1,4 @@
-"""The calling process as the owner of entries in one root: an owner file, and what it records."""
+"""The calling process as the owner of entries in one root, recorded in an owner file."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Owner:
         self.root = root
         self.book = book
         self.pid = os.getpid()
-        # How often each is recorded: of two threads that try one name, the loser gives it up.
+        # How often each path is recorded: when two threads try a name, the loser releases it.
         self.live: dict[str, int] = {}
         self._inodes: dict[str, int] = {}
         self._forks = 0
         self._lines = 0
-        # A signal's handler and a finalizer may interrupt the very thread that holds it.
+        # A signal handler or a finalizer may interrupt the thread that holds it.
         self._lock = threading.RLock()
         self._is_writing = False
         self._given_up: deque[str] = deque()
         self._closed = False
-        # One value, so that a thread that looks on while it is replaced never sees halves of two.
+        # One value, so that other threads never see a half-replaced file.
         self._file = open_new(self.root, self.book)
 
     @property
@@ -45,7 +45,7 @@ class Owner:
 
     @property
     def path(self) -> str:
-        """Where the owner file is."""
+        """The path of the owner file."""
         return self._file.path
 
     @property
@@ -58,11 +58,11 @@ class Owner:
         return not self._closed and self._file.is_open()
 
     def note(self, line: bytes) -> bool:
-        """Add `line` to the owner file, and return whether that worked; in any process."""
+        """Add `line` to the owner file, and return whether that worked. Any process may call it."""
         return self._file.note(line)
 
     def is_current(self) -> bool:
-        """Whether the owner file is still where others look for it (`rm -rf .tmp` ends that)."""
+        """Whether the owner file is still at its path; false after `rm -rf .tmp`, for example."""
         while True:
             file = self._file
             try:
@@ -76,13 +76,13 @@ class Owner:
     def record(self, relative: str) -> None:
         """Note that the entry at `relative` is about to be made by this process.
 
-        Raises `FileNotFoundError` if the owner was replaced, because its file was removed.
+        Raises `FileNotFoundError` if this owner was replaced because its file was removed.
         """
         self.record_all((relative,))
 
     def record_all(self, paths: Collection[str]) -> None:
-        """As `record`, for several entries in one write. Raises `InvalidName` for a newline, which
-        would make two records of one.
+        """Like `record`, for several entries in one write. Raises `InvalidName` for a newline,
+        which would turn one record into two.
         """
         for relative in paths:
             if "\n" in relative:
@@ -103,7 +103,7 @@ class Owner:
                 self._is_writing = was_writing
                 if not was_writing:
                     self._release_given_up()
-        if was_lost:  # then those of other roots are lost as well
+        if was_lost:  # then the locks in other roots are lost as well
             from .owner import owners_here  # it imports this module
 
             for other in owners_here():
@@ -111,8 +111,8 @@ class Owner:
                     other.regain()
 
     def record_made(self, relative: str) -> None:
-        """Note which directory the recorded entry is that this process has made, as far as
-        possible: a kill, or a full disk, leaves it unknown.
+        """Note the inode of the recorded entry, which this process has made. After a kill or on a
+        full disk, it stays unknown.
         """
         with self._lock, contextlib.suppress(OSError):
             if relative in self.live and self._file.has_header():
@@ -122,12 +122,12 @@ class Owner:
                 self._lines += 1
 
     def show_life(self) -> None:
-        """Note that the process is alive now, for who judges later what it can have made."""
+        """Note that the process is alive now, which tells later what it can have made."""
         with contextlib.suppress(OSError):
             self._file.touch()
 
     def regain(self) -> None:
-        """Hold the lock again if somebody closed the descriptor. Raises `OSError` if it cannot."""
+        """Take the lock again if other code closed the descriptor. Raises `OSError`."""
         with self._lock:
             if self.pid == os.getpid() and not self._closed and not self._file.is_open():
                 self._renew()
@@ -135,7 +135,7 @@ class Owner:
     def release(self, relative: str) -> None:
         """Note that the entry at `relative` is no longer this process's.
 
-        Called from a signal handler during a write, it is queued until the write ends.
+        If called from a signal handler during a write, this is queued until the write ends.
         """
         self._given_up.append(relative)
         with self._lock:
@@ -162,7 +162,7 @@ class Owner:
             from .owner import end_handed  # it imports this module
 
             end_handed(self.root, relative)
-        # On a full disk the line cannot be written; the record then ends with the process.
+        # On a full disk, the line cannot be written: the record then lasts as long as the process.
         with contextlib.suppress(OSError):
             if self._file.is_open():
                 self._file.append(os.fsencode(f"-{relative}\n"))
@@ -178,7 +178,7 @@ class Owner:
 
     @property
     def namespace(self) -> str:
-        """The one in which the process was when the owner file was made, as in a `Presence`."""
+        """The PID namespace of the process when the owner file was made, as in `Presence`."""
         return self._file.namespace
 
     def note_fork(self) -> None:
@@ -188,7 +188,7 @@ class Owner:
             self._lines += 1
 
     def tidy(self) -> None:
-        """Compact the journal if it is large, unless somebody is writing to it."""
+        """Compact the journal if it is large, unless another thread is writing to it."""
         if self._lines > _COMPACT_AFTER and self._lock.acquire(blocking=False):
             try:
                 if not self._is_writing and not self._closed:
@@ -197,19 +197,19 @@ class Owner:
                 self._lock.release()
 
     def _compact(self) -> None:
-        """Go over to a new owner file that holds only what is live, if this has become large."""
+        """Switch to a new owner file with only the live entries, if this one has become large."""
         if self._lines > _COMPACT_AFTER and len(self.live) * 2 < self._lines:
             self._lines = len(self.live)
             with contextlib.suppress(OSError):
                 self._renew()
 
     def _renew(self) -> None:
-        """Switch to a new owner file that holds only what is live. Raises `OSError`.
+        """Switch to a new owner file that holds only the live entries. Raises `OSError`.
 
-        The new one is complete and locked before the old name goes, and the old lock is dropped
-        last: a reader that finds the old file unlocked also finds that it no longer has a name,
-        and reads again. The old one stays while a forked child runs, which may work in an entry
-        that was live at the fork and that only the old file protects.
+        The new file is complete and locked before the old one is unlinked, and the old lock is
+        dropped last: a reader that finds the old file unlocked also finds that it no longer has a
+        name, and reads again. The old file stays while a forked child runs, which may work in an
+        entry that was live at the fork and that only the old file protects.
         """
         fresh = open_new(self.root, self.book)
         kept = sorted(self.live)
@@ -220,14 +220,14 @@ class Owner:
             raise
         old, self._file = self._file, fresh
         self._lines = len(kept)
-        for path in sorted(self.live.keys() - set(kept)):  # recorded by who interrupted this
+        for path in sorted(self.live.keys() - set(kept)):  # a signal handler recorded these
             with contextlib.suppress(OSError):
                 fresh.append(taken((path,), {}))
         forks, self._forks = self._forks, 0
         old.give_up(keep=forks > 0 and has_living_forks(old.path, old.identity, forks))
 
     def replace_by(self, other: Owner) -> None:
-        """Hand over to `other`, since this one's file is gone and entries may still be there."""
+        """Hand over to `other`: this owner's file is gone, but its entries may still exist."""
         with self._lock:
             for relative, times in sorted(self.live.items()):
                 with contextlib.suppress(OSError):
@@ -240,14 +240,15 @@ class Owner:
                 os.close(self._file.descriptor)
 
     def close(self) -> None:
-        """End the lease; without live entries the owner file goes too."""
+        """End the lease; if no live entries exist, remove the owner file too."""
         with self._lock:
             self._closed = True
             self._file.give_up(keep=self._has_some())
 
     def end(self) -> bool:
-        """Note that the process ends as it wants to, and whether it has entries; without, it is
-        closed. The lock stays until the process is gone: code may still run that needs them.
+        """Note that the process is exiting normally. Returns whether it has entries; if not, this
+        owner is closed. Otherwise the lock stays until the process is gone: code that still runs
+        may need the entries.
         """
         with self._lock:
             if not self._has_some():

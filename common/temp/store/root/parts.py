@@ -1,4 +1,4 @@
-"""Making the parts of a root's store, so that it tells of which kind the root is."""
+"""Creation of a root's store and its parts, which show the kind of the root."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..system import at
 
 
 def is_scratch_by_name(root: Path) -> bool:
-    """Whether everything in `root` is an entry, if its store says nothing else."""
+    """Whether everything in `root` is an entry, unless its store records another layout."""
     return root.name in SCRATCH_NAMES or root == user_root()
 
 
 def make_parts(root: Path, *parts: str) -> None:
-    """Make the store of the root, and these parts of it, if missing; as `make_parts_at`."""
+    """Make the store of `root` and these parts of it if missing; see `make_parts_at`."""
     top = open_root(root)
     try:
         make_parts_at(root, top, *parts)
@@ -25,10 +25,10 @@ def make_parts(root: Path, *parts: str) -> None:
 
 
 def make_parts_at(root: Path, top: int, *parts: str) -> None:
-    """Make the store of `root`, open as `top`, and these parts of it, if missing.
+    """Make the store of `root`, open as `top`, and these parts of it if missing.
 
-    One of scratch has owners from its first moment on, which no other store without a layout has: a
-    link to it counts by that. Raises `OSError`.
+    A store of scratch gets the directory for owners at once. No other store without a layout has
+    one, so a symlink to scratch can be recognised by it. Raises `OSError`.
     """
     first = (OWNERS,) if is_scratch_by_name(root) else ()
     for part in ("", *first, *parts):

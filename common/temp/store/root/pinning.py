@@ -13,6 +13,7 @@ from ...core.entry import Problem
 from ...core.fields import Unreadable
 from ...core.layouts import PINS, SCRATCH, STORE, Layout, directories_above, is_inside
 from ...errors import StorageError
+from ..system.letters import folded
 from .guard import Unchanged, check_store, folds_case, is_gone, wait_for
 from .records import (
     Record,
@@ -27,47 +28,47 @@ from .records import (
 _UNREAD: Final = "the pin's reason cannot be read"
 _LINKS: Final = "links"
 _OWN: Final = "own"
-"""What a record says besides the reason: those of pinned links that lead to the entry, by their
-paths, and whether it is pinned itself."""
+"""A record has a reason, the reasons of pinned symlinks to the entry (by the paths of the
+symlinks), and whether the entry itself is pinned."""
 
 
 def _on(
     root: Path, relative: str, pins: Sequence[Record], fold: Callable[[str], str] = str
 ) -> Iterator[Record]:
-    """Those of `pins` on the entry at `relative`, or on a path above or below it.
+    """The `pins` on the entry at `relative`, or on a path above or below it.
 
-    A stray file in a category that the user made turns the category into one entry. It must not go
-    while something in it is pinned. An unreadable pin is matched by its file name.
+    A stray file in a category that the user made turns the category into one entry. This must not
+    be removed while something in it is pinned. An unreadable pin is matched by its file name.
     """
     names = _names_near(root, relative) if any(pin.path is None for pin in pins) else ()
-    folded = fold(relative)
+    sought = fold(relative)
     for pin in pins:
         if pin.path is None:
             if pin.name in names:
                 yield pin
-        elif is_inside(path := fold(pin.path), folded) or is_inside(folded, path):
+        elif is_inside(path := fold(pin.path), sought) or is_inside(sought, path):
             yield pin
 
 
 class Pins:
-    """The pins of one root, as they were at the last `refresh`.
+    """The pins of one root, as of the last `refresh`.
 
-    Raises `StorageError`, or `Refused` where they lie behind a symlink.
+    Raises `StorageError`, or `Refused` if they are behind a symlink.
     """
 
     def __init__(self, root: Path) -> None:
         check_store(root)
         self._root = root
         self._is_same = Unchanged(root, os.path.join(root, STORE, PINS))
-        self._fold = str.casefold if folds_case(root) else str
+        self._fold = folded if folds_case(root) else str
         self._pins: tuple[Record, ...] = ()
         self._around: list[tuple[Pins, str]] | None = None
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the new ones; the path in a file never changes."""
+        """Read the new pins. Known ones are not read again: the path in a file never changes."""
         names = record_names(self._root, PINS)
-        self._is_same.check()  # only now: the listing may be of a mount over it
+        self._is_same.check()  # only after listing, which may have read a mount over the directory
         if names or self._pins:
             known = {pin.name: pin for pin in self._pins if pin.path is not None}
             new = read_records(self._root, PINS, [name for name in names if name not in known])
@@ -75,7 +76,7 @@ class Pins:
             self._pins = tuple(found[name] for name in names if name in found)
 
     def has_any(self) -> bool:
-        """Whether there are pins, or there may be one on what the root lies in."""
+        """Whether there are pins here, or may be on the entry of another root around this one."""
         return bool(self._pins) or self._of_around() is not None or bool(self._around)
 
     def of(self, relative: str) -> str | None:
@@ -86,9 +87,9 @@ class Pins:
         return self._of_around()
 
     def _of_around(self) -> str | None:
-        """The reason of a pin on an entry of another root, in which this one lies."""
+        """The reason of a pin on an entry of another root that contains this root."""
         if self._around is None:
-            from .around import entries_around  # it imports this module by what it needs
+            from .around import entries_around  # it imports this module indirectly
 
             path = os.path.realpath(self._root)
             is_store = STORE in path.split(os.sep)
@@ -108,7 +109,7 @@ class Pins:
         return None
 
     def unclear(self, entries: Iterable[str]) -> Iterator[Problem]:
-        """Problems for unreadable pins that, by their names, are on none of `entries`."""
+        """Problems for unreadable pins that, judging by their names, are on none of `entries`."""
         unread = {pin.name: pin for pin in self._pins if pin.path is None}
         for relative in entries if unread else ():
             for name in _names_near(self._root, relative):
@@ -132,7 +133,7 @@ def _all(root: Path) -> Iterator[Record]:
 
 
 def _names_near(root: Path, relative: str) -> frozenset[str]:
-    """The files of all pins that keep the entry at `relative`: on it, above it or below it."""
+    """The names of all pin files that protect the entry at `relative`: on it, above or below it."""
     parts = relative.split("/")
     paths = ["/".join(parts[: index + 1]) for index in range(len(parts))]
     if len(parts) == 1:  # pins are at most one level below a category
@@ -142,7 +143,7 @@ def _names_near(root: Path, relative: str) -> frozenset[str]:
 
 
 def any_pin(root: Path) -> tuple[str, str] | None:
-    """An existing pinned entry of `root`, and the reason; `None` if there is none.
+    """The path of an existing pinned entry of `root`, and the reason; `None` if there is none.
 
     An unreadable pin counts too: its path is "".
     """
@@ -161,10 +162,10 @@ def read_pin(root: Path, relative: str) -> str | None:
 def write_pin(
     root: Path, relative: str, reason: str, layout: Layout = SCRATCH, through: str = ""
 ) -> None:
-    """Pin the entry at `relative`, in a root of that layout, or keep it while the link at the path
-    `through` is pinned. Either leaves the other. The file appears whole or not at all.
+    """Pin the entry at `relative`, in a root of that layout; with `through`, only as long as the
+    symlink at that path is pinned. The two kinds are independent. The write is atomic.
 
-    Raises `StorageError`, or `Refused` if it would lie behind a symlink.
+    Raises `StorageError`, or `Refused` if the pin would be behind a symlink.
     """
     check_store(root)
     own, links = _own_and_links(root, relative)
@@ -181,7 +182,7 @@ def write_pin(
 
 
 def _own_and_links(root: Path, relative: str) -> tuple[str | None, dict[str, str]]:
-    """The reason of the pin on the entry itself, if it has one, and those of links to it."""
+    """The reason of the pin on the entry itself, if any, and the reasons of symlinks to it."""
     for pin in read_records(root, PINS, [record_name(relative)]):
         links = pin.says.get(_LINKS, {})
         if not isinstance(links, dict) or not all(isinstance(one, str) for one in links.values()):
@@ -192,7 +193,7 @@ def _own_and_links(root: Path, relative: str) -> tuple[str | None, dict[str, str
 
 
 def _said(own: str | None, links: Mapping[str, str]) -> dict[str, object]:
-    """What the record of a pin says; the reason is the one that is shown."""
+    """The content of the record of a pin; `reason` is the one to show."""
     if not links:
         return {"reason": own}
     reason = own if own is not None else next(iter(links.values()))
@@ -200,24 +201,24 @@ def _said(own: str | None, links: Mapping[str, str]) -> dict[str, object]:
 
 
 def link_name(root: Path, relative: str) -> str:
-    """What the pinned entry at `relative` is called in pins on what it leads to."""
+    """The name of the pinned entry at `relative` in pins on the entries it leads to."""
     return os.path.join(os.path.realpath(root), relative)
 
 
 def pin_there(
     root: Path, relative: str, reason: str, layout: Layout = SCRATCH, through: str = ""
 ) -> None:
-    """As `write_pin`, for an entry that is in its place. Raises `StorageError` if it is gone."""
+    """Like `write_pin`, but the entry must exist. Raises `StorageError` if it is gone."""
     write_pin(root, relative, reason, layout, through)
     wait_for(root / relative)
 
 
 def remove_pin(root: Path, relative: str, through: str = "") -> bool:
-    """Remove the pin on the entry at `relative`, and return whether there was one; if it is kept by
-    a pinned link `through`, only that.
+    """Remove the pin on the entry at `relative`, and return whether there was one. With `through`,
+    remove only the pin for that symlink.
 
-    One on all of the directory that it lies in stays for what else is in that. Raises
-    `StorageError`, or `Refused` where pins lie behind a symlink.
+    A pin on the whole parent directory is replaced by pins on the other entries in it. Raises
+    `StorageError`, or `Refused` if the pins are behind a symlink.
     """
     check_store(root)
     try:

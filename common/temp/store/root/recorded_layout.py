@@ -1,4 +1,4 @@
-"""The layout of a root, as its store says it."""
+"""The layout of a root, as recorded in its store."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .parts import is_scratch_by_name
 
 
 def layout_of(root: Path, *, is_scratch: bool | None = None) -> Layout:
-    """The layout of `root` as its store says it.
+    """The layout of `root`, as recorded in its store.
 
-    If the store says nothing: as in a `.tmp` if the root `is_scratch`, which its name decides if
-    that is `None`. Any other root is taken for one of pipeline runs, whose names nothing else has,
-    so that nobody's files are taken for entries.
+    If none is recorded, the layout is that of a `.tmp` if the root `is_scratch`; by default, its
+    name decides that. Any other root is assumed to hold pipeline runs. Their names are distinctive,
+    so that no user's files are taken for entries.
 
     Raises `Refused` if the store is behind a symlink, `StorageError` if it cannot be read.
     """

@@ -1,7 +1,7 @@
 """Records on disk: a small JSON file for each entry that has one, in a directory of the store.
 
 Pins, arrivals, last uses and the ends of runs are records. A file is named after its entry, so that
-it can be found without reading the others; the path in it must match its name.
+it can be found without reading the others; the path in the file must match its name.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _SUFFIX: Final = ".json"
 
 
 class Record(NamedTuple):
-    """The content of one file. An unreadable one has a `problem` and no `path`.
+    """The content of one file. An unreadable file has a `problem` and no `path`.
 
-    `written` is its modification time, in seconds since 1970; the `identity` tells the very file.
+    `written` is its modification time, in seconds since 1970; `identity` its device and inode.
     """
 
     name: str
@@ -45,7 +45,7 @@ def record_name(relative: str) -> str:
     """The name of the record for the entry at `relative`."""
     from hashlib import blake2b  # takes milliseconds to import, and few commands need it
 
-    # A digest, since a path of two names of 255 bytes does not fit into one name.
+    # A digest, since a path of two 255-byte names does not fit into one file name.
     return f"{blake2b(os.fsencode(relative), digest_size=16).hexdigest()}{_SUFFIX}"
 
 
@@ -61,8 +61,8 @@ def record_names(root: Path, part: str) -> list[str]:
 
 
 def read_records(root: Path, part: str, names: Sequence[str]) -> Iterator[Record]:
-    """Those of the named records that still exist. Raises `StorageError`."""
-    if not names:  # as in most scans
+    """The named records that still exist. Raises `StorageError`."""
+    if not names:  # the usual case in scans
         return
     try:
         with opened_in(root, STORE, part) as directory:
@@ -89,8 +89,8 @@ def _read_one(directory: int, name: str) -> Record:
 
 
 def make_part(root: Path, part: str, layout: Layout = SCRATCH) -> None:
-    """Make that part of the store, in a root of that layout, if it is missing. Raises `OSError`."""
-    from .making import make_root  # not for a scan, which only reads records
+    """Make that part of the store, in a root of that layout, if missing. Raises `OSError`."""
+    from .making import make_root  # a scan only reads records, and does not need it
 
     make_root(str(root), layout)
     with opened_in(root, STORE) as store, contextlib.suppress(FileExistsError):
@@ -108,8 +108,8 @@ def write_record(
 ) -> None:
     """Write the record of the entry at `relative`, in a root of that layout.
 
-    The file appears whole or not at all; with `sync` a loss of power leaves it or what it replaced.
-    Raises `OSError`, which may be a `StorageError`, or `Refused` if it would lie behind a symlink.
+    The write is atomic; with `sync`, a power failure leaves either the new record or the old one.
+    Raises `OSError`, possibly a `StorageError`, or `Refused` if it would be behind a symlink.
     """
     check_store(root)
     make_part(root, part, layout)
@@ -119,8 +119,8 @@ def write_record(
 def replace_record(
     root: Path, part: str, relative: str, says: Mapping[str, Any], *, sync: bool = False
 ) -> None:
-    """As `write_record`, where that part of the store exists. Raises `OSError`."""
-    from ..system.writing import replacing  # not for a scan, which only reads records
+    """Like `write_record`, but that part of the store must exist. Raises `OSError`."""
+    from ..system.writing import replacing  # a scan only reads records, and does not need it
 
     name = record_name(relative)
     with opened_in(root, STORE, part) as directory:
@@ -133,9 +133,9 @@ def replace_record(
 
 
 def remove_record(root: str | Path, part: str, record: Record) -> None:
-    """Remove the record from that part of the store, if that very file is there.
+    """Remove the record from that part of the store, if it is still the same file.
 
-    A path to the store may lead to another one by now, where a record has that name as well. Raises
+    By now, the path may lead to another store, which may have a record of the same name. Raises
     `OSError`.
     """
     with contextlib.suppress(FileNotFoundError), opened_in(root, STORE, part) as directory:
@@ -145,16 +145,16 @@ def remove_record(root: str | Path, part: str, record: Record) -> None:
 
 
 def forget_gone(root: Path, part: str, *, spare_unread: bool, before: float = float("inf")) -> None:
-    """Remove the records of entries that no longer exist, as far as possible.
+    """Remove the records of entries that no longer exist; files that cannot be removed stay.
 
-    An unreadable one could be of any entry: it stays if `spare_unread`. One that was not written
-    `before` that time stays, too.
+    An unreadable record could be about any entry: it stays if `spare_unread`. A readable one is
+    only removed if it was written `before` that time.
     """
     names = record_names(root, part)
     if not names:
         return
     try:
-        # All in one directory: a path may lead to another root by now, with records of its own.
+        # Use one open root for all: by now, its path may lead to another root with other records.
         with opened(root, ROOT_FLAGS) as top, opened_below(top, STORE, part) as directory:
             for name in names:
                 with contextlib.suppress(OSError):

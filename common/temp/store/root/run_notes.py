@@ -1,4 +1,4 @@
-"""What runs of tests noted in the owner files of a root."""
+"""The notes of test runs in the owner files of a root."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .leases import Leases
 
 
 class RunNotes(NamedTuple):
-    """What one process of a test run noted: the paths of entries, and the time of the last note."""
+    """The notes of one process of a test run: paths of entries, and the time of the last note."""
 
     book: Book
     is_over: bool
@@ -21,7 +21,7 @@ class RunNotes(NamedTuple):
 
 
 def made_in(test: str, leases: Leases) -> dict[str, str]:
-    """The entries recorded by other processes that `test` started, and which processes."""
+    """The entries recorded by other processes that `test` started, with their processes."""
     return {
         path: journal.who
         for journal in leases.journals

@@ -14,12 +14,12 @@ from ..system.reading import read_file
 NAME: Final = "schedule.log"
 LOG: Final = f"{STORE}/{NAME}"
 OLDER: Final = f"{NAME}.1"
-"""What the log is renamed to when it is long."""
+"""The name that a long log is renamed to."""
 
 
 def scheduled_cleans(root: Path) -> Scheduled | None:
-    """How the scheduled cleans at `root` have ended; `None` if there were none, or the log cannot
-    be read.
+    """The results of the scheduled cleans of `root`; `None` if there were none, or the log is
+    unreadable.
     """
     parts = []
     try:

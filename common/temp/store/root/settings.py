@@ -1,6 +1,6 @@
-"""The settings of one project, once they are read.
+"""The settings of one project, as values.
 
-`keys` has the keys that set them, and `loading` reads the files and the environment.
+`keys` defines the keys that set them, and `loading` reads the files and the environment.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ...core.layouts import RUNS_ARCHIVE
+from ...core.layouts import RUNS_ARCHIVE, is_inside
 from ...core.named_tuple import NamedTuple
 from ...core.policy import Policy
 from ...core.units import DAY
@@ -40,18 +40,18 @@ SCHEMES: Final = ("", *OBJECT_STORES)
 
 
 def scheme_of(location: str) -> str:
-    """The scheme of a URL, such as `s3`; "" for a path, also one with the letter of a drive."""
+    """The scheme of a URL, such as `s3`; "" for a path, even one with a drive letter."""
     scheme, slashes, _ = location.partition("://")
     is_one = slashes and len(scheme) > 1 and scheme.isascii() and scheme.isalnum()
     return scheme.lower() if is_one else ""
 
 
 class Settings(NamedTuple):
-    """What is configured for one project; durations in seconds.
+    """The configuration of one project; durations in seconds.
 
-    The `policy` has no limit where none is configured. `roots` are directories of jobs, files or
-    runs of a pipeline, beside the project's own root. `workers` is how many processes may scan and
-    delete, 0 or `None` as many as make it faster.
+    The `policy` has only the configured limits. `roots` are directories of jobs, files or pipeline
+    runs, in addition to the project's own root. `workers` is how many processes may scan and
+    delete; with 0 or `None`, as many as make it faster.
     """
 
     project: Path
@@ -78,24 +78,46 @@ class Settings(NamedTuple):
 
     @property
     def disposal(self) -> Disposal:
-        """What happens to entries that go."""
+        """What happens to the entries that a clean removes."""
         return "archive" if self.archive else "delete"
 
     @property
     def archive_limits(self) -> ArchiveLimits:
-        """What the archive keeps."""
-        from ...core.archive_limits import ArchiveLimits  # which only archives need
+        """The limits of the archive."""
+        from ...core.archive_limits import ArchiveLimits  # only archives need it
 
         return ArchiveLimits(self.archive_keep, self.archive_max_size)
 
+    def policy_in(self, root: str | Path) -> Policy:
+        """The policy, with each glob of `exclude` for a path in the project or in what is around
+        it (a monorepo), or an absolute one, as one for a path in `root` too.
+        """
+        tops = {os.path.abspath(root), os.path.realpath(root)}
+        around = (self.project, *self.project.parents)
+
+        def added(exclude: tuple[str, ...]) -> tuple[str, ...]:
+            globs = map(os.path.expanduser, filter(None, exclude))
+            paths = [os.path.normpath(above / glob) for glob in globs for above in around]
+            inside = [(path, top) for path in paths for top in tops if is_inside(path, top)]
+            below = ("*" if path == top else os.path.relpath(path, top) for path, top in inside)
+            return tuple(dict.fromkeys((*exclude, *below)))
+
+        policy = self.policy
+        own = [
+            (name, of_it._replace(exclude=added(of_it.exclude)))
+            for name, of_it in policy.categories
+        ]
+        return policy._replace(exclude=added(policy.exclude), categories=tuple(own))
+
     def other_roots(self) -> tuple[Path, ...]:
-        """The absolute directories of `roots`, each once."""
+        """The absolute directories of `roots`, without duplicates."""
         paths = (self.project / os.path.expanduser(root) for root in self.roots)
         return tuple(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
 
     def archive_path(self, runs: Path | None = None) -> Path | None:
-        """The absolute directory of the archive; `None` if it is not in a directory. If none is
-        set, `.tmp-archive` in the project, and for the `runs` of a pipeline
+        """The absolute directory of the archive; `None` if the archive is not a directory.
+
+        The default is `.tmp-archive` in the project, and for the `runs` of a pipeline
         `archived_pipeline_runs` beside them.
         """
         if self.archive_location is None and runs is not None:

@@ -1,7 +1,7 @@
-"""What each source of settings sets: both files of a directory, and the environment.
+"""Reads each source of settings: both files of a directory, and the environment.
 
-Whatever cannot be used raises `InvalidSettings`, which names the file and the key. The keys and
-their values (`layers`) are loaded where something is set: most commands find nothing.
+Invalid settings raise `InvalidSettings`, which names the file and the key. `keys` and `layers` are
+imported only if something is set: most commands find nothing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _LARGEST_FILE: Final = 4 << 20
 def read_files(
     directory: Path, config: Path | None = None
 ) -> Iterator[tuple[Layer, Mapping[str, Layer]]]:
-    """What each file in `directory` sets, and what it sets for single categories.
+    """The settings from each file in `directory`, and its settings for single categories.
 
-    The file `config` is read in place of the `cleanup_config.json` there.
+    The file `config` is read instead of the `cleanup_config.json` there.
     """
     path = directory / PYPROJECT
     said = read_toml(path, b"tempkeep").get("tool", {})
@@ -54,7 +54,7 @@ def read_files(
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """What the `cleanup_config.json` at `path` says, unchecked. Raises `InvalidSettings`."""
+    """The content of the `cleanup_config.json` at `path`, unchecked. Raises `InvalidSettings`."""
     loaded = _read_json(path)
     if loaded is None:
         raise InvalidSettings(f"{path}: no such file; give the path of a {CONFIG_JSON}")
@@ -62,7 +62,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_environment(environment: Mapping[str, str]) -> Layer:
-    """What the variables `TEMPKEEP_…` set."""
+    """The settings from the `TEMPKEEP_…` variables."""
     said = {
         name: text
         for name, text in environment.items()
@@ -76,10 +76,11 @@ def read_environment(environment: Mapping[str, str]) -> Layer:
 
 
 def read_toml(path: Path, needed: bytes) -> dict[str, Any]:
-    """What the TOML in `path` says; nothing if it is missing or does not mention `needed`."""
+    """The content of the TOML file `path`; empty if it is missing or does not mention `needed`."""
     try:
         data = read_file(path, _LARGEST_FILE, follow=True)
-        # PowerShell appends UTF-16, in which nothing is found: that is an error, too.
+        # Parse UTF-16 too, which PowerShell appends and in which `needed` is not found, so that it
+        # is reported as an error.
         return parse_toml(data) if needed in data or b"\0" in data else {}
     except (FileNotFoundError, NotADirectoryError):
         _check_missing(path)
@@ -102,6 +103,6 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _check_missing(path: Path) -> None:
-    """Raise `InvalidSettings` if there is a link, which may lead to a disk that is not mounted."""
+    """Raise `InvalidSettings` for a dangling symlink: its target may be on an unmounted disk."""
     if os.path.islink(path):
         raise InvalidSettings(f"{path}: a link to nowhere; mount or make its target, or remove it")

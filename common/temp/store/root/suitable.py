@@ -10,9 +10,9 @@ from ..project.project import MARKERS, SYSTEM_TEMPS, is_everybodys, unowned
 
 
 def holds_more(directory: Path) -> bool:
-    """Whether `directory` holds all kinds of things: a project, a home directory, a temporary
-    directory of the system, or another one that everybody can write to. Such a one is suitable if
-    it is empty, as a new tmpfs is, or was when this user made it a root.
+    """Whether `directory` probably holds more than entries: a project, a home directory, one of the
+    system's temporary directories, or another directory that everyone can write to. The last is
+    suitable if it is empty, like a new tmpfs, or if the superuser or this user made it a root.
     """
     real = Path(os.path.realpath(directory))
     return (

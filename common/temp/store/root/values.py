@@ -1,6 +1,6 @@
-"""The value of a setting, read by its kind: from a file, or from the text of a variable.
+"""Reads the value of a setting by its kind, from a file or from the text of a variable.
 
-Each reader takes the value and what names it in the error, and raises `InvalidSettings`.
+Each reader takes the value and its name for errors, and raises `InvalidSettings`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .settings import SCHEMES, scheme_of
 
 
 def read_value(value: object, kind: Kind, what: str) -> Any:
-    """`value`, as a file has it, in seconds, bytes and shares of 1."""
+    """`value`, as read from a file, converted to seconds, bytes or a fraction of 1."""
     return _READERS[kind](value, what)
 
 
@@ -39,12 +39,13 @@ def check_strategy(value: object, what: str) -> str:
 
 
 def from_text(text: str, kind: Kind) -> object:
-    """The value in the text of a variable, to be read by its kind; else `text` itself."""
+    """The value in the text of a variable, for `read_value`; `text` itself if it does not parse."""
     if kind == "flag":
         lowered = text.strip().lower()
         return {"1": True, "true": True, "0": False, "false": False}.get(lowered, text)
     if kind in ("texts", "globs", "files", "paths", "presets"):
-        return [part.strip() for part in text.split(",") if part.strip()]
+        parts = re.split(r",(?![^{}]*\})", text)  # not within the braces of a glob
+        return [part.strip() for part in parts if part.strip()]
     if kind in ("hours", "count"):
         try:
             return float(text) if kind == "hours" else int(text)
@@ -54,13 +55,13 @@ def from_text(text: str, kind: Kind) -> object:
 
 
 def _format(value: object, what: str) -> str:
-    from ..system.archive_formats import checked_format  # which few settings need
+    from ..system.archive_formats import checked_format  # few settings need it
 
     return checked_format(value, what)
 
 
 def _number(scale: float, value: object, what: str) -> float:
-    if isinstance(value, str):  # in which a number could be read
+    if isinstance(value, str):  # `read_number` would accept it
         raise InvalidSettings(f"{what}: expected a number of 0 or more, got {value!r}")
     return read_number(value, what, scale=scale)
 
@@ -93,7 +94,7 @@ def _path(value: object, what: str) -> str:
         if not scheme or (scheme in SCHEMES and _IN_BUCKET.fullmatch(value)):
             return value
         if scheme in SCHEMES:
-            # No user, password or query: what is a secret is set in the environment.
+            # No user, password or query: secrets belong in the environment.
             raise InvalidSettings(
                 f"{what}: expected {scheme}://bucket/prefix, of letters, digits and any of "
                 f"._=+-, got {value!r}"
@@ -128,14 +129,14 @@ def _globs(value: object, what: str) -> tuple[str, ...]:
 
 
 def _files(value: object, what: str) -> tuple[str, ...]:
-    from ...core.keeping import can_match  # which few settings need
+    from ...core.keeping import can_match  # few settings need it
 
     globs = _texts(value, what)
     if all(map(can_match, globs)):
         return globs
     raise InvalidSettings(
-        f"{what}: expected a list of globs of names or of paths in an entry (without .. and a / in "
-        f'front), as "*.mp4", got {value!r}'
+        f"{what}: expected a list of globs of names or of paths in an entry (without .., and a / "
+        f'or .tmp/ in front), as "*.mp4", got {value!r}'
     )
 
 
@@ -146,7 +147,7 @@ def _presets(value: object, what: str) -> tuple[str, ...]:
 def _command(value: object, what: str) -> tuple[str, ...]:
     words = value
     if isinstance(value, str):
-        import shlex  # which few settings need
+        import shlex  # few settings need it
 
         try:
             words = shlex.split(value)

@@ -1,1 +1,1 @@
-"""One sweep: `prepare` makes the plan, `sweep` carries it out, and `ways` has each disposal."""
+"""One sweep: `prepare` makes the plan, `sweep` executes it, and `ways` has each disposal."""

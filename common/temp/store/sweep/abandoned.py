@@ -1,4 +1,4 @@
-"""Cleaning the auto-cleanup entries that killed processes left."""
+"""Cleans up the auto-cleanup entries left by killed processes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from .prepare import prepare
 from .sweep import execute
 
 ABANDONED: Final = Policy(abandoned=True)
-"""The policy for auto-cleanup entries: they go once their process is dead, whatever the limits."""
+"""The policy for auto-cleanup entries: remove them once their process is dead, whatever the limits.
+"""
 
 MANAGER: Final = "TempManager"
-"""The face that makes such entries; the history names it as the one that cleaned."""
+"""The face that makes such entries; the history names it as the cleaner."""
 
 _log = logging.getLogger(__name__)
 
 
 def clean_abandoned(now: float, root: Path | None = None) -> Report | None:
-    """What a clean of the auto-cleanup entries did that killed processes of this user left.
+    """Clean the auto-cleanup entries that killed processes of this user left. Returns the report.
 
-    They are in `root`, by default the one in the system's temporary directory. `None` if they
-    cannot be cleaned, which is logged as a warning. What `keep_files` kept of one stays.
+    The entries are in `root`, by default the one in the system's temporary directory. Files kept by
+    `keep_files` stay. Returns `None` if cleaning fails, which is logged as a warning.
     """
     root = root or user_root()
     try:

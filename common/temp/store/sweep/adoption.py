@@ -1,4 +1,4 @@
-"""Adopting: moves the older helper's flat entries, if not in use, into `uncategorized`."""
+"""Adoption: moves the older helper's flat entries that are not in use to `uncategorized`."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from ..trees.inside import look_inside
 
 _ATTEMPTS = 16
 _PROCESS_CHECK_SECONDS = 1.0
-"""Seconds, as in a sweep: a process that started to work in an entry since then is not seen."""
+"""As in a sweep: a process that started to work in an entry within this time is not seen."""
 
 
 def survey(root: Path, exclude: tuple[str, ...], now: float) -> Survey:
-    """What an adoption of `root` would do; nothing is written. Raises `StorageError` or `Refused`.
+    """What an adoption of `root` would do. Writes nothing. Raises `StorageError` or `Refused`.
 
     A flat entry is a directory `<label>_<epoch>` directly in the root. It stays there while
     anything protects it from a clean (it is in use, pinned, excluded, a mount point, or holds
-    unsaved work), and if moving it would break a symlink in the root. Other references to its path
-    are not known.
+    unsaved work), and if moving it would break a symlink in the root. References to its path from
+    elsewhere are not detected.
     """
     inventory = scan(root, now, need=lambda category: Need(inside=False))
     flat = any("/" not in entry.path for entry in inventory.entries)
@@ -49,7 +49,7 @@ def survey(root: Path, exclude: tuple[str, ...], now: float) -> Survey:
 
 
 def _protected(root: Path, entries: tuple[Entry, ...], now: float) -> tuple[Entry, ...]:
-    """The entries; flat ones with the protections found inside them."""
+    """The entries; the flat ones also have the protections found inside them."""
     within = Within(root)
     top = open_root(root)
     try:
@@ -64,7 +64,9 @@ def _protected(root: Path, entries: tuple[Entry, ...], now: float) -> tuple[Entr
 
 
 def _linked(root: Path) -> dict[str, str]:
-    """What cannot move out of `root` itself without breaking a symlink in the root, and which."""
+    """The names that cannot move out of the top of `root` without breaking a symlink in the root,
+    each with a text that names the symlink.
+    """
     tops = {_slashed(str(root)), _slashed(os.path.realpath(root))}
     found: dict[str, str] = {}
     for place in _symlinks(root):
@@ -88,7 +90,7 @@ def _slashed(path: str) -> str:
 
 
 def _symlinks(root: Path) -> Iterator[str]:
-    """Every symlink below `root`, relative to it; links are not followed."""
+    """Every symlink below `root`, relative to it; symlinks are not followed."""
     for above, directories, files in walk(root):
         if above == str(root):
             directories[:] = [
@@ -101,11 +103,11 @@ def _symlinks(root: Path) -> Iterator[str]:
 
 
 def adopt(planned: Survey, on_moved: Callable[[Moved], None]) -> tuple[Moved, ...]:
-    """Carry out the `planned` moves; calls `on_moved` after each, and returns the outcomes.
+    """Execute the `planned` moves; calls `on_moved` after each, and returns the outcomes.
 
-    Each entry is checked again just before it moves. It moves by one rename that never replaces
-    anything: if its name is taken, it gets a suffix. A kill at any time leaves it whole, in one
-    place or the other. Raises `StorageError` or `Refused`.
+    Each entry is checked again just before it is moved. The move is one rename that never replaces
+    anything: if the name is taken, the entry gets a suffix. A kill at any time leaves the entry
+    whole, in one place or the other. Raises `StorageError` or `Refused`.
     """
     root = Path(planned.root)
     done: list[Moved] = []
@@ -130,7 +132,7 @@ def adopt(planned: Survey, on_moved: Callable[[Moved], None]) -> tuple[Moved, ..
 
 
 class _Stays(Exception):
-    """An entry does not move, since something has changed; the text says what."""
+    """An entry is not moved because something has changed; the text says what."""
 
 
 class _Mover:
@@ -154,14 +156,14 @@ class _Mover:
         stack.callback(at.close, self.category)
 
     def move(self, entry: Entry) -> Moved:
-        """Move `entry` and return the outcome. After `_Stays` or `OSError`, it is where it was."""
+        """Move `entry` and return the outcome. Raises `_Stays` or `OSError` if it did not move."""
         with self._locked(entry):
             if objection := self._objection(entry, self.top, entry.path):
                 raise _Stays(objection)
             name = self._rename(entry)
             moved = Moved(entry, f"{UNCATEGORIZED}/{name}")
-            # A pin or lease made just now is for the old path, but who works there is seen by the
-            # new one.
+            # A pin or lease made just now has the old path, but the system shows processes that
+            # work there with the new one.
             objection = self._objection(entry, self.category, name) or self._swapped(entry, name)
             if not objection:
                 return moved
@@ -175,13 +177,13 @@ class _Mover:
 
     @contextlib.contextmanager
     def _locked(self, entry: Entry) -> Iterator[None]:
-        """Lock the entry, so that no sweep and no other adoption takes it."""
+        """Lock the entry, so that no sweep and no other adoption moves it."""
         descriptor: int | None = None
         try:
             try:
                 descriptor = at.open(entry.path, DIRECTORY_FLAGS, dir_fd=self.top)
                 free = lock_directory(self.root, descriptor)
-                # By name, while locked: everyone who moves or removes it takes the lock first.
+                # Check the name while locked: anything that moves or removes it locks it first.
                 status = at.stat(entry.path, dir_fd=self.top, follow_symlinks=False)
             except (FileNotFoundError, NotADirectoryError):
                 raise _Stays("is gone already") from None
@@ -195,8 +197,8 @@ class _Mover:
                 at.close(descriptor)
 
     def _objection(self, entry: Entry, parent: int, name: str) -> str:
-        """Why `entry` must stay where it was; "" if it may move. It is now called `name`, in the
-        open directory `parent`: the root or the category.
+        """Why `entry` must not move; "" if it may. It is now `name` in the open directory `parent`,
+        which is the root or the category.
         """
         self.pins.refresh()
         if self.pins.of(entry.path) is not None:
@@ -210,7 +212,7 @@ class _Mover:
                 return f"cannot be looked into: {inside.unread}"
             use = Within(self.root).use_of(entry.path, place, inside, time.time(), entry.changed)
         if use is None:
-            # Last, as what is above takes long in a large entry.
+            # Check this last, since the checks above take long for a large entry.
             if time.monotonic() - self._looked_at > _PROCESS_CHECK_SECONDS:
                 self._looked_at = time.monotonic()
                 self._busy = busy_entries(self.root)
@@ -223,7 +225,7 @@ class _Mover:
         return "" if same else "was replaced at this moment"
 
     def _rename(self, entry: Entry) -> str:
-        """Move the entry into the category, and return its name there."""
+        """Move the entry to the category, and return its name there."""
         label, stamp = read_name(entry.path)
         assert stamp is not None, "only stamped entries move"
         name = entry.path

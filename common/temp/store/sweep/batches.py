@@ -1,8 +1,7 @@
-"""Takes small entries of a plan many at a time.
+"""Takes small entries of a plan in batches.
 
-Each entry is looked at as one that is taken alone, but what concerns all of them is read once for
-all: before they are moved aside, and again after that. Whatever is odd about an entry leaves it to
-be taken alone.
+Each entry is checked like one that is taken alone, but facts about all of them are read once:
+before they are moved aside, and again after that. An unusual entry is left to be taken alone.
 """
 
 from __future__ import annotations
@@ -25,30 +24,32 @@ from ..trees.plain import files_in, newest_of
 from .facts import Facts
 
 MOST: Final = 64
-"""How many entries are taken at a time: each is an open directory."""
+"""The most entries taken at a time: each is an open directory."""
 
 _SECONDS: Final = 0.1
-"""How long taking them may last. Whoever leases one meanwhile waits until it is put back."""
+"""The time that taking a batch should last at most. A process that leases one of the entries
+meanwhile waits until it is put back."""
 
 
 class Batches:
-    """Takes the small ones among the steps of a plan."""
+    """Takes the small entries among the steps of a plan."""
 
     def __init__(self, facts: Facts, *, background: bool) -> None:
         self._facts = facts
         self.elsewhere: dict[str, str] = {}
-        """For those that did not get their place back, a clause that says where they are."""
+        """For entries that could not be put back in their place, a clause that says where they are.
+        """
         self._size = 1
         self._took = 0.0
         self._is_off = background or facts.policy.keeps_files or not at.RELATIVE
         self._most = 1 if self._is_off else _most()
 
     def take(self, steps: Sequence[Step]) -> tuple[int, Mapping[int, Claim]]:
-        """How many of the first `steps` were looked at, and those of them that are claimed, to be
-        deleted; the others are left to be taken alone.
+        """How many of the first `steps` were checked, and the claims of those to be deleted, by
+        index. The others are left to be taken alone.
         """
         count = min(self._size, len(steps))
-        if self._is_off or count < 2:  # most plans are short, and the first bytes go at once
+        if self._is_off or count < 2:  # most plans are short; free the first bytes at once
             self._size = min(2, self._most)
             return 1, {}
         plain = {step.entry.path: n for n, step in enumerate(steps[:count]) if _is_plain(step)}
@@ -81,14 +82,14 @@ class Batches:
             batch.let_go()
 
     def _is_used(self, entry: Entry) -> bool:
-        """Whether it was used since the scan, where that matters."""
+        """Whether it was used since the scan, if its rules consider that."""
         rules = self._facts.rules(entry)
         if rules.everything or rules.abandoned:
             return False
         return last_use(self._facts.root, entry.path) > entry.last
 
     def _claim(self, batch: Batch, free: Sequence[Entry]) -> None:
-        """Claim and condemn those of the `free` entries that may go."""
+        """Claim and condemn the `free` entries that may be removed."""
         facts = self._facts
         began = time.monotonic()
         stays: Sequence[Small] = ()
@@ -134,7 +135,7 @@ class Batches:
 
 
 def _most() -> int:
-    """How many entries may be open at a time, so that enough other files still can be."""
+    """How many entries may be open at a time, so that enough descriptors are left."""
     import resource
 
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -142,7 +143,7 @@ def _most() -> int:
 
 
 def _is_plain(step: Step) -> bool:
-    """Whether it deletes a directory about which nothing is odd."""
+    """Whether the step deletes a directory with nothing unusual about it."""
     entry = step.entry
     return (
         step.disposal == "delete"

@@ -1,4 +1,4 @@
-"""Links in entries that stay which lead into entries that go."""
+"""Finds symlinks that will dangle: they are in entries that stay, and lead into entries that go."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from ..trees.links import links_in
 
 
 def dangling(root: Path, entries: Iterable[Entry], going: Iterable[str]) -> Iterator[Problem]:
-    """A problem for each of the `entries` and each path in `going` that a link in it leads to.
+    """A problem for each pair of one of the `entries` and a path in `going` that a symlink in it
+    leads to.
 
-    Links are followed as they are written: not over other links.
+    Targets are not resolved through other symlinks.
     """
     gone = frozenset(going)
     spellings = (str(root), os.path.realpath(root))
@@ -43,7 +44,7 @@ def _links(root: Path, entry: Entry) -> Iterator[tuple[str, str]]:
 
 
 def _entry_at(spellings: Iterable[str], above: str, target: str, entries: frozenset[str]) -> str:
-    """Which of `entries` the `target` of a link in the directory `above` lies in; "" for none.
+    """The one of `entries` that contains the `target` of a symlink in the directory `above`, or "".
 
     `above` is relative to the root, which has these `spellings`.
     """

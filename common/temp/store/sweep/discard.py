@@ -1,4 +1,4 @@
-"""Removing an entry of this process's own, or one that was asked for by name, without a plan."""
+"""Removes an entry of this process, or an entry given by name, without a plan."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ..trees.removed import spell_failures
 def discard(
     root: str, relative: str, layout: Layout = SCRATCH, *, whoever_made_it: bool = False
 ) -> str:
-    """Remove the entry of this process at `relative`; "" or why it could not be removed.
+    """Remove the entry of this process at `relative`. Returns "", or why it could not be removed.
 
-    Does nothing in a forked child, which did not make the entry, or if it is gone. It stays while
-    another process holds it (`hold`, `lease_fds`); one that was forked from this one, or that only
-    works in it, does not count. An entry that cannot be removed is no longer this process's: the
+    Does nothing in a forked child, which did not make the entry, or if the entry is gone. The entry
+    stays while another process holds it (`hold`, `lease_fds`); processes forked from this one, or
+    that only work in it, do not count. If it cannot be removed, this process gives it up, and the
     next sweep removes it. Anything in its place that is not an entry of `layout` is left alone.
 
-    An order by name holds `whoever_made_it`, in a forked child too; then a pin keeps it.
+    With `whoever_made_it`, the entry need not be this process's, but a pin keeps it.
     """
     owner = own(root)
     is_ours = owner is not None and relative in owner.live
@@ -38,7 +38,7 @@ def discard(
         return ""
     problem = ""
     path = os.path.join(root, relative)
-    hand_over(root, relative)  # or this process itself would be one that still has the descriptors
+    hand_over(root, relative)  # otherwise this process would still hold the descriptors itself
     try:
         status = os.lstat(path)
         if layout.category and not layout.holds(
@@ -71,7 +71,7 @@ def discard(
 
 
 def _objection(claim: Claim, *, whoever_made_it: bool) -> str:
-    """That another process uses the claimed entry, or a root inside it; "" if none does."""
+    """Why the claimed entry must stay: another process uses it or a root inside it; "" if none."""
     path, now = claim.path, time.time()
     if whoever_made_it and Pins(claim.root).of(path) is not None:
         return "is pinned"

@@ -1,4 +1,4 @@
-"""What may have changed in a root since the plan was drawn, checked again before each step."""
+"""Facts about a root that may have changed since the plan was made, checked before each step."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _CHECK_SECONDS: Final = 1.0
 process that starts to work in an entry without a lease within this time is not seen."""
 
 _BATCH_SECONDS: Final = 0.2
-"""How long (seconds) it may take to claim many at a time, without another look."""
+"""How long (seconds) claiming a batch may take without another scan of `/proc`."""
 
 
 class Facts:
-    """The present leases, pins, changes and users of a root's entries. Close it after use."""
+    """The current leases, pins, changes and users of a root's entries. Close it after use."""
 
     def __init__(self, plan: Plan, *, batch: bool = False) -> None:
         self.root = Path(plan.root)
@@ -51,18 +51,18 @@ class Facts:
         self._wanted_free = plan.wanted_free
         self._batch = batch
         self._owned: dict[str, Book] = {}
-        """Entries of the steps that this process owned when they were taken, by their book. An
-        entry that another thread makes later under such a name keeps its lease."""
+        """Entries of steps that this process owned when they were taken, with their books. If
+        another thread later makes an entry of such a name, that keeps its lease."""
         self._area: HoldingArea | None = None
         self._seen_at: dict[str, float] = {}
-        """When the look at what is inside an entry began."""
+        """When the check of an entry's content began."""
         self._before: dict[str, tuple[int, int, str]] = {}
-        """When entries last changed, before git was asked about them."""
+        """When entries last changed, before git was run on them."""
         self._inside: dict[str, Inside] = {}
-        """What the last look saw inside entries that may protect them."""
+        """The content of entries that may protect them, as last seen."""
         self._tracked = TrackedEntries(self.root)
         self._hints: dict[str, str] = {}
-        """What to do once the entries are gone."""
+        """The commands to run once the entries are gone."""
         self._busy: dict[str, Use] = {}
         self._looked_at = float("-inf")
 
@@ -74,7 +74,7 @@ class Facts:
         return self._area
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all descriptors."""
         if self._area is not None:
             self._area.close()
 
@@ -83,7 +83,7 @@ class Facts:
         return self.policy.of(entry.category)
 
     def is_low(self) -> bool:
-        """Whether less space is free now than the policy demands."""
+        """Whether less space is free now than the policy requires."""
         free, wanted = free_bytes(self.root), self._wanted_free
         return free is not None and wanted is not None and free < wanted
 
@@ -95,16 +95,14 @@ class Facts:
             self._owned.setdefault(entry.path, book)
 
     def give_up(self, entry: Entry) -> None:
-        """End this process's lease on `entry`, if it had one, now that it left its place."""
+        """End this process's lease on `entry`, if it had one, now that the entry was moved."""
         if (book := self._owned.pop(entry.path, None)) is not None:
             release(str(self.root), entry.path, book)
 
     # -- many entries at a time ---------------------------------------------------------------
 
     def is_usual(self, entries: Collection[Entry]) -> bool:
-        """Whether nothing speaks against taking many of `entries` at a time; what `free_of` tells
-        is read now.
-        """
+        """Whether `entries` can be taken in a batch. Reads the facts that `free_of` uses."""
         if time.monotonic() - self._looked_at > _CHECK_SECONDS - _BATCH_SECONDS:
             self._look_at_processes()
         if self._tracked.has_any() or not self.is_still_usual(entries):
@@ -118,19 +116,19 @@ class Facts:
 
     @staticmethod
     def is_old(seconds: float) -> bool:
-        """Whether what was looked at so long ago may have changed since."""
+        """Whether facts of that age are too old to rely on."""
         return seconds > _CHECK_SECONDS
 
     def used_in(self, place: Path) -> Collection[str]:
-        """The names in the directory `place` in which processes work, that of entries which were
-        moved there; none if the last look at processes is young enough.
+        """The names in the directory `place`, to which entries were moved, in which processes work;
+        none if the last scan of processes is recent enough.
         """
         if time.monotonic() - self._looked_at <= _CHECK_SECONDS:
             return ()
         return busy_entries(place).keys()
 
     def is_still_usual(self, entries: Collection[Entry]) -> bool:
-        """The same, once more, now that they are claimed; processes are left out."""
+        """Like `is_usual`, but without processes; checked again after the entries were claimed."""
         self.pins.refresh()
         self.leases.refresh()
         within = Within(self.root, self._tracked)
@@ -139,9 +137,9 @@ class Facts:
         )
 
     def free_of(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Those of `entries` that no pin, no lease and no process keeps, as they were read last."""
+        """The `entries` that no pin, lease or process keeps, according to the facts last read."""
         if not (self._busy or self.leases.has_any or self.pins.has_any()):
-            return entries  # as in most roots
+            return entries  # the usual case
         return [entry for entry in entries if self._is_free(entry)]
 
     def _is_free(self, entry: Entry) -> bool:
@@ -186,12 +184,12 @@ class Facts:
             if work := within.work_in(entry.path, inside):
                 return f"holds unsaved work: {work}"
             self._hints[entry.path] = within.prune_hint(entry.path, inside)
-        # Last: the walk of a large entry, and git, take longer than this may be old.
+        # Check this last: walking a large entry, or git, may take longer than it stays valid.
         return self.worker_in(entry)
 
     def worker_in(self, entry: Entry) -> str:
-        """The process that works in `entry`, by a look that is at most a second old, if the rules
-        spare it; "" if there is none.
+        """The process that works in `entry`, from a scan at most a second old, if the rules spare
+        entries in use; "" if there is none.
         """
         if not self.rules(entry).spare_in_use:
             return ""
@@ -209,11 +207,10 @@ class Facts:
         self._busy = busy_entries(self.root)
 
     def protection(self, entry: Entry, place: Path) -> str:
-        """What keeps `entry`, which was just moved to `place`: a pin, a lease, or a process that
-        came since the last look at all of them if that is too old. "" if nothing does.
+        """Why `entry`, which was just moved to `place`, must stay: a pin, a lease, or, if the last
+        scan of processes is too old, a new process. "" if nothing keeps it.
 
-        Accepted race: a root that was made inside the entry between the last check and the move is
-        not seen.
+        Accepted race: a root made inside the entry between the last check and the move is not seen.
         """
         if self._is_pinned(entry):
             return "has been pinned meanwhile"
@@ -228,17 +225,17 @@ class Facts:
         return self._spelled(uses.get(place.name), entry)
 
     def changed_since(self, entry: Entry, holding: int, held: str) -> str:
-        """The change that came while `entry` was looked at, if that took long; it is `held` in the
-        open directory `holding` now, where nobody comes by its path. "" if there is none.
+        """A change to `entry` while it was checked, if that took long; "" if there is none.
 
-        Raises `OSError` if it cannot be read.
+        The entry is now `held` in the open directory `holding`, where its path no longer leads to
+        it. Raises `OSError` if it cannot be read.
         """
         seen_at, rules = self._seen_at.pop(entry.path, float("-inf")), self.rules(entry)
         before = self._before.pop(entry.path, None)
         if time.monotonic() - seen_at <= _CHECK_SECONDS:
             return ""
         if rules.everything or rules.abandoned:
-            # A change counts only where git was asked about work.
+            # A change counts only if git was run to find unsaved work.
             is_same = before is None or _newness(holding, held) == before
             return "" if is_same else "has changed meanwhile"
         return self._newer(entry, look_at(holding, held, time.time() + CLOCK_SKEW)[0])
@@ -250,14 +247,14 @@ class Facts:
         return f"has changed meanwhile{f', in {newest.where}' if newest.where else ''}"
 
     def newest(self, entry: Entry) -> tuple[float, str]:
-        """When and where `entry` last changed inside, a time in the future included.
+        """When and where `entry` last changed inside, including times in the future.
 
-        Raises `NotClaimed` if that is hidden.
+        Raises `NotClaimed` if that cannot be read.
         """
         return self._look_at(entry)[0][:2]
 
     def hint(self, step: Step) -> str:
-        """What to do now that the entry is deleted; "" for nothing."""
+        """The command to run now that the entry is deleted; "" if none."""
         return self._hints.pop(step.entry.path, "") if DISPOSALS[step.disposal].is_final else ""
 
     def _is_pinned(self, entry: Entry) -> bool:
@@ -265,9 +262,9 @@ class Facts:
         return self.pins.of(entry.path) is not None
 
     def _spelled(self, use: Use | None, entry: Entry) -> str:
-        """That a process works in `entry`; "" if none does.
+        """A text that says which process works in `entry`; "" if none does.
 
-        What this process has open in an entry of its own does not keep it: its lease would.
+        Files that this process has open in an entry of its own do not keep it: its lease would.
         """
         if use is None or (use.mine and self._own_book(entry) is not None):
             return ""
@@ -282,7 +279,7 @@ class Facts:
         return None
 
     def _leased(self, entry: Entry, *, in_place: bool = False) -> str:
-        """The process that uses `entry` now by its lease, if the rules spare it; else ""."""
+        """The process with a lease on `entry`, if the rules spare entries in use; else ""."""
         self.leases.refresh()
         changed = entry.last
         if in_place and self.leases.is_guessed(entry.path):
@@ -291,7 +288,7 @@ class Facts:
         return self._who(use, entry)
 
     def _within(self, within: Within, entry: Entry, place: Path) -> str:
-        """The pin or lease of a root in `entry` that keeps it; `entry` is now at `place`."""
+        """The pin or lease of a root in `entry`, now at `place`, that keeps it; "" if none does."""
         inside = self._inside.get(entry.path, Inside())
         if pin := within.pin_of(entry.path, place, inside):
             return f"holds what is pinned: {pin}"
@@ -328,5 +325,5 @@ def _one_of_each_category(entries: Iterable[Entry]) -> Collection[Entry]:
 
 
 def _newness(parent: int, name: str) -> tuple[int, int, str]:
-    """When and where what is at `name` last changed, as far as that can be seen."""
+    """When and where `name` last changed inside, as far as that can be read."""
     return measure_at(parent, name).newness

@@ -1,4 +1,4 @@
-"""Entries of which files stay: looked at for the plan, and thinned out by the sweep."""
+"""Entries with files that `keep_files` keeps: found for the plan, and thinned out by the sweep."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 def _matcher(root: Path, policy: Policy, entry: Entry) -> Matches | None:
-    """What tells which paths in `entry` stay; `None` if none do.
+    """A function that tells which paths in `entry` stay; `None` if none do.
 
-    What was kept of an entry stays whole when a category takes that entry's name: its globs are of
-    paths in the entry that it was.
+    If an entry was thinned out and then became a category, what was kept of it stays as a whole:
+    the globs matched paths relative to the former entry.
     """
     if policy.of(UNCATEGORIZED).keep_files and is_part(root, entry.path):
         return lambda _: True
@@ -44,7 +44,7 @@ def _matcher(root: Path, policy: Policy, entry: Entry) -> Matches | None:
 
 
 def _files_kept(root: Path, entry: Entry, matches: Matches) -> FilesKept | None:
-    """What of `entry` stays; `None` if nothing does. Raises `OSError`."""
+    """The files of `entry` that stay; `None` if there are none. Raises `OSError`."""
     if matches(entry.name):
         return FilesKept(1, entry.size, False)
     if entry.kind != "directory":
@@ -58,8 +58,8 @@ def _files_kept(root: Path, entry: Entry, matches: Matches) -> FilesKept | None:
 
 
 def is_kept(root: Path, path: str, patterns: tuple[str, ...]) -> bool:
-    """Whether what is at `path` in `root`, an entry or deep in one, is to stay in its place, or
-    holds what is. Raises `OSError`.
+    """Whether `path` in `root`, an entry or deep in one, is kept or holds anything kept by the
+    globs `patterns`. Raises `OSError`.
     """
     entry, _, inner = path.partition("/")
     matches = files_matcher(patterns, any_case=folds_case(root))
@@ -75,19 +75,19 @@ def is_kept(root: Path, path: str, patterns: tuple[str, ...]) -> bool:
 def verdict_by_files(
     root: Path, policy: Policy, verdict: Verdict, disposal: Disposal
 ) -> tuple[Verdict, FilesKept | None]:
-    """The verdict once it is known which of the entry's files are to be kept, and those."""
+    """The verdict, adjusted for files of the entry that are kept, and these files."""
     matches = None if verdict.keep else _matcher(root, policy, verdict.entry)
     if matches is None:
         return verdict, None
     try:
         files = _files_kept(root, verdict.entry, matches)
     except OSError:
-        return verdict, None  # the sweep looks again, and says what it could not read
+        return verdict, None  # the sweep checks again, and reports what it could not read
     return (verdict if files is None else why_files_keep_it(verdict, files, disposal)), files
 
 
 def with_files_kept(plan: Plan) -> Plan:
-    """The plan, with how much of each entry stays, and without those that stay whole."""
+    """The plan with the kept size of each entry, and without entries that are kept as a whole."""
     steps, kept = [], [*plan.kept]
     for step in plan.steps:
         going = Verdict(step.entry, False, (step.reason,))
@@ -102,10 +102,10 @@ def with_files_kept(plan: Plan) -> Plan:
 
 
 def take_or_thin(step: Step, facts: Facts) -> Claim | Outcome:
-    """The entry, claimed to be deleted whole; or the outcome, if files of it stay in its place.
+    """The claim of an entry to be deleted whole, or the outcome if some of its files stay.
 
-    Until it is thinned out it is claimed, and back in its place then. A kill meanwhile leaves it to
-    the next sweep, which puts it back first. Raises `NotClaimed`.
+    The entry is claimed, thinned out and put back. After a kill in between, the next sweep puts it
+    back first. Raises `NotClaimed`.
     """
     matches = _matcher(facts.root, facts.policy, step.entry)
     if matches is None:
@@ -132,9 +132,9 @@ def take_or_thin(step: Step, facts: Facts) -> Claim | Outcome:
 
 
 def part_to_keep(step: Step, facts: Facts) -> Part | None:
-    """What finds the part of an entry that is to be archived; `None` if all of it is.
+    """A function that finds the part of an entry to archive; `None` if all of it is archived.
 
-    One in which nothing matches is archived whole.
+    An entry in which nothing matches is archived as a whole.
     """
     matches = _matcher(facts.root, facts.policy, step.entry)
     if matches is None or step.entry.kind != "directory" or matches(step.entry.name):
@@ -148,7 +148,7 @@ def part_to_keep(step: Step, facts: Facts) -> Part | None:
 
 
 def _put_back(claim: Claim, removed: Removed) -> str:
-    """Put back what was thinned out. If that failed, it is to be finished; else nothing is."""
+    """Put back the thinned-out entry, and record whether the next clean must finish it."""
     if removed.failures:
         claim.conclude(removed)
         return ""
@@ -158,7 +158,7 @@ def _put_back(claim: Claim, removed: Removed) -> str:
 
 
 def check_none_kept(step: Step, facts: Facts) -> None:
-    """Raise `NotClaimed` if files of the entry are to stay in its place."""
+    """Raise `NotClaimed` if any files of the entry are kept."""
     if _files_kept_now(step, facts) is not None:
         raise NotClaimed("holds what keep_files matches")
 
@@ -172,9 +172,9 @@ def _files_kept_now(step: Step, facts: Facts) -> FilesKept | None:
 
 
 def _thin(claim: Claim, step: Step, facts: Facts, matches: Matches) -> tuple[int, Removed] | None:
-    """How many files and directories stay in what is claimed, and what freeing the rest did.
+    """Thin out the claimed entry. Returns the number of files and directories kept, and the result.
 
-    `None` if nothing stays. Raises `NotClaimed` if all of it does, or it cannot be read.
+    `None` if nothing is kept. Raises `NotClaimed` if everything is, or the entry cannot be read.
     """
     entry = step.entry
     if matches(entry.name):
@@ -190,7 +190,7 @@ def _thin(claim: Claim, step: Step, facts: Facts, matches: Matches) -> tuple[int
     if not kept.rest:
         raise NotClaimed("all that is in it matches keep_files")
     if claim.before is not None:
-        # First, so that after a kill too it is not taken for a category of what stays in it.
+        # Note this first: even after a kill, it must not be taken for a category of what is kept.
         names = {path.partition("/")[0] for path in kept.paths}
         note_remainder(facts.root, entry.path, claim.before, names)
         claim.is_remainder = True

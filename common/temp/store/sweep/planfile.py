@@ -1,7 +1,7 @@
-"""A plan in a file: written by a dry run, and read by the clean that carries it out.
+"""Plan files: written by a dry run, and read by the clean that executes the plan.
 
-The file is trusted only for which entries are meant. A new scan decides whether they are unchanged
-and may still go.
+A plan file only selects entries. A new scan decides whether they are unchanged and may still be
+removed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_BYTES: Final = 256 << 20
 
 
 class RecordedRoot(NamedTuple):
-    """What a plan file says about one root."""
+    """The part of a plan file about one root."""
 
     root: Path
     identity: tuple[int, int]
@@ -37,7 +37,7 @@ class RecordedRoot(NamedTuple):
 
 
 def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
-    """Write `plans` to `path`, whole or not at all; `at` is when they were drawn, as text.
+    """Write `plans` to `path` atomically; `at` is the time when they were made, as text.
 
     Raises `StorageError`.
     """
@@ -115,7 +115,7 @@ def _read_root(said: Mapping[str, Any]) -> RecordedRoot:
 
 def _read_step(said: Mapping[str, Any]) -> Recorded:
     return Recorded(
-        fields.words(said, "path"),  # only looked up
+        fields.words(said, "path"),  # only used for look-ups
         *_identity(said),
         fields.number(said, "changed", float("-inf")),
         fields.optional(fields.whole, said, "size_bytes"),

@@ -1,4 +1,4 @@
-"""The plan of a sweep: what a root holds, what goes of it, and what goes before any entry does."""
+"""Makes the plan of a sweep: the entries to remove, and what is deleted before them."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def prepare(
 ) -> Plan:
     """The plan of a sweep of `root`. Writes nothing. Raises `StorageError` or `Refused`.
 
-    `layout` says what an entry of `root` is. Entries set aside whose undo time is over go first,
-    and entries archived from there that are over a limit of the `archive`. If the disk is low and
-    the `scope` is all entries, so do the others that were set aside, and then those archived there.
-    Entries that this sweep sets aside can be restored for `undo_for` seconds. Without `sizes`,
-    entries that go whatever they hold are not measured, and it is not told which links will lead
-    nowhere. Without `ask_far`, an archive that is reached over a network is not asked.
-    `workers` as in `scan`.
+    `layout` defines what an entry of `root` is. Set-aside entries whose undo time is over go first,
+    and entries archived from `root` that exceed a limit of the `archive`. If the disk is low and
+    the `scope` is all entries, the other set-aside entries go too, and then archived ones on the
+    same disk. Entries that this sweep sets aside can be restored for `undo_for` seconds. Without
+    `sizes`, entries that go regardless of their content are not measured, and symlinks that will
+    dangle are not reported. Without `ask_far`, an archive reached over a network is not queried.
+    `workers` is as in `scan`.
     """
     _check_archive(archive, disposal)
     check_link_of_project(root)
@@ -96,8 +96,8 @@ def _check_archive(archive: Archive | None, disposal: Disposal) -> None:
 
 
 def _looked_into(plan: Plan, inventory: Inventory, *, links: bool) -> Plan:
-    """The plan once it is known which files of its entries stay and, if they are asked for, which
-    `links` will lead nowhere.
+    """The plan, adjusted for files that are kept, and, if `links`, with a problem for each symlink
+    that will dangle.
     """
     if plan.policy.keeps_files:
         from .keeping import with_files_kept
@@ -113,10 +113,10 @@ def _looked_into(plan: Plan, inventory: Inventory, *, links: bool) -> Plan:
 
 
 class First(NamedTuple):
-    """What goes before any entry: entries set aside earlier and archived entries, with the reasons.
+    """What is deleted before any entry: set-aside and archived entries, with the reasons.
 
-    `leftovers` and `problems` are those of the two places that hold them. With `archives_move`, the
-    archive is on another disk.
+    `leftovers` and `problems` are those of the undo area and the archive. `archives_move` means
+    that the archive is on another disk.
     """
 
     archives_move: bool = False
@@ -126,7 +126,7 @@ class First(NamedTuple):
     problems: tuple[Problem, ...] = ()
 
     def added_to(self, inventory: Inventory) -> Inventory:
-        """The inventory, with the leftovers and problems of both places."""
+        """The inventory plus these leftovers and problems."""
         return inventory._replace(
             leftovers=(*inventory.leftovers, *self.leftovers),
             problems=(*inventory.problems, *self.problems),
@@ -134,7 +134,7 @@ class First(NamedTuple):
 
     @property
     def coming(self) -> int:
-        """The bytes that this frees on the disk of the root: a forecast."""
+        """The forecast of the bytes that this frees on the disk of the root."""
         archives = () if self.archives_move else self.archives
         return sum(freed(one for one, _ in (*self.forgotten, *archives)))
 
@@ -151,9 +151,9 @@ def goes_first(
 ) -> First:
     """What a sweep of that root deletes before any entry. Writes nothing.
 
-    If the disk is low and the sweep covers the `whole` root, that includes entries that can still
-    be restored, and then archives: as few as are needed beside the entries that go anyway. Without
-    `ask_far`, an archive that is reached over a network is not asked.
+    If the disk is low and the sweep covers the `whole` root, this includes entries that can still
+    be restored, and then archived entries: only as many as are needed in addition to the entries
+    that go anyway. Without `ask_far`, an archive reached over a network is not queried.
     """
     root = Path(inventory.root)
     free, capacity = inventory.free, inventory.capacity
@@ -187,8 +187,8 @@ def goes_first(
 def _from_archive(
     archive: Archive, root: Path, policy: Policy, now: float, disk: Disk
 ) -> tuple[tuple[Entry, Reason], ...]:
-    """What goes of the archive: what is over its limits and then, as far as that helps a `disk`
-    that is low, the oldest.
+    """The archived entries to delete: those over a limit of the archive and then, if that helps a
+    low `disk`, the oldest.
     """
     is_low = disk.free is not None and archive.shares_disk(root)
     over: tuple[tuple[Entry, Reason], ...] = ()
@@ -208,7 +208,7 @@ def _from_archive(
 
 
 def holders_of(root: Path, archive: Archive | None) -> Iterator[UndoArea | Archive]:
-    """What may hold entries cleaned from `root`: its undo area, and the archive."""
+    """The places that may hold entries cleaned from `root`: its undo area and the archive."""
     if (root / STORE / UNDO).is_dir():
         from ..shelf.undo import UndoArea
 
@@ -218,7 +218,7 @@ def holders_of(root: Path, archive: Archive | None) -> Iterator[UndoArea | Archi
 
 
 def archives_in_vain(disposal: Disposal, archive: Archive | None, root: Path) -> bool:
-    """Whether what goes comes to lie in an archive on the same disk, where it frees nothing."""
+    """Whether entries are archived on the same disk, which frees no space."""
     return DISPOSALS[disposal].needs_archive and not _moves(archive, root)
 
 

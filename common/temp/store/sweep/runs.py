@@ -1,9 +1,9 @@
-"""Test runs: what each makes and keeps, and what of the older ones is removed.
+"""Test runs: the directories that each run makes and keeps, and the removal of older ones.
 
-A run is one call of pytest, with one or several processes. Each process notes what its tests make
-in its own file beside its leases, and what it keeps in a second file. From these, a later run knows
-what belongs to a run, what was kept, and what was left because of a kill. It removes nothing that
-others made in the same category.
+A run is one invocation of pytest, with one or more processes. Each process notes what its tests
+make in an owner file of its own, and what it keeps in a second one. These tell a later run what
+belongs to a run, what was kept, and what was left by a kill. The later run removes nothing else in
+the same category.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .prepare import prepare
 from .sweep import execute
 
 KEPT_RUNS: Final = 3
-"""How many runs' directories stay: the newest runs that kept any."""
+"""The directories of this many runs stay: the newest ones that kept any."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 class Run:
     """The calling process's part of one test run.
 
-    All processes of a run have the same `id`. A forked child neither removes nor keeps what was
+    All processes of a run have the same `id`. A forked child neither removes nor keeps directories
     made before the fork.
     """
 
@@ -63,8 +63,8 @@ class Run:
             self._roots[root] = set()
             _reclaim(root, now)
         path = allocate(root, TEST, label)
-        # Noted only after it was made: if two processes try the same name, a killed one must not
-        # have noted what the other made. A kill right here leaves an empty directory to the next
+        # Note it only after it was made: if two processes try the same name, a killed one must not
+        # have noted the other's directory. A kill right here leaves an empty directory for the next
         # clean.
         relative = path[len(root) + 1 :]
         try:
@@ -84,7 +84,7 @@ class Run:
     def keep(self, root: str, relative: str, why: str) -> None:
         """Keep an entry of this run. It is in use until `end`.
 
-        Raises `StorageError` if that cannot be noted; then it is removed at the end.
+        Raises `StorageError` if that cannot be noted; then the entry is removed at the end.
         """
         owner = own(root, self._meanwhile)
         if owner is None or relative not in owner.live:
@@ -95,7 +95,7 @@ class Run:
         except OSError as error:
             raise StorageError.of(f"cannot record {root}/{relative}", error) from error
         self._roots[root].add(kept)
-        # In this order: after a kill here it is noted twice, which counts as kept.
+        # Release it only now: after a kill here it is noted twice, which counts as kept.
         lease.release(root, relative, self._meanwhile)
         lease.release(root, relative)
 
@@ -113,16 +113,17 @@ class Run:
         self._roots.clear()
 
     def _at_work_in(self, root: str) -> set[str]:
-        """What this process has made but neither kept nor tried to remove."""
+        """The entries that this process has made but neither kept nor tried to remove."""
         owner, in_use = own(root, self._meanwhile), own(root)
         return set(owner.live) & set(in_use.live) if owner and in_use else set()
 
 
 def _reclaim(root: str, now: float) -> None:
-    """Remove what killed runs left in `root`, and what all but the newest runs kept.
+    """Remove the entries that killed runs left in `root`, and those that older runs kept.
 
-    What the project's settings protect stays, and so does what is in use or pinned, and work that
-    git has nowhere else in what was changed after its run had kept it: a person is at work there.
+    Entries that are in use, pinned or protected by the project's settings stay. So do kept entries
+    with git work that exists nowhere else, if they were changed after their run: a person is
+    working there.
     """
     try:
         leases = Leases(Path(root))
@@ -148,16 +149,16 @@ def _remove(root: str, doomed: AbstractSet[str], now: float, *, spare_work: bool
 
 
 def _doomed(notes: Iterable[RunNotes], now: float) -> dict[str, float]:
-    """The entries of ended runs that can go: those not kept, and those kept by old runs.
+    """The entries of ended runs to remove: those not kept, and those kept by old runs.
 
-    For one that was kept, when its run ended; infinity for another.
+    Each is mapped to the time when its run ended, or to infinity if it was not kept.
     """
     notes = tuple(notes)
     kept = [note for note in notes if note.book.kept]
     ended: dict[str, float] = {}
     for note in kept:
         ended[note.book.run] = max(note.written, ended.get(note.book.run, 0.0))
-    # A run that seems to have ended later than now tells of no newest one: the clock was ahead.
+    # Runs with an end in the future come first, as if oldest: the clock was ahead.
     newest = sorted(ended, key=lambda run: (ended[run] <= now, ended[run], run))[-KEPT_RUNS:]
     gone: dict[str, float] = {}
     for note in notes:
@@ -173,7 +174,7 @@ def _doomed(notes: Iterable[RunNotes], now: float) -> dict[str, float]:
 
 
 def _changed_since(root: str, path: str, ended: float) -> bool:
-    """Whether the entry was changed after its run had `ended`, or that cannot be told."""
+    """Whether the entry was, or may have been, changed after its run had `ended`."""
     if ended == math.inf:
         return False
     try:

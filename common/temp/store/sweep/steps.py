@@ -1,4 +1,4 @@
-"""The steps of one plan, carried out: what is taken, deleted, and told as it is done."""
+"""Executes the steps of one plan: takes and deletes entries, and reports the outcomes."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _ENOUGH: Final = "enough is free now"
 
 
 class Told:
-    """The outcomes so far, each passed to `on_outcome` as it comes."""
+    """The outcomes so far, each passed to `on_outcome` at once."""
 
     def __init__(self, on_outcome: OnOutcome | None) -> None:
         self._on_outcome = on_outcome
         self.outcomes: dict[int, Outcome] = {}
         """By the index of the step."""
         self.dropped: list[Outcome] = []
-        """Of what the plan deletes before the steps."""
+        """The outcomes for what the plan deletes before the steps."""
 
     def note(self, outcome: Outcome, index: int | None = None) -> None:
-        """Note the outcome of the step at `index`; without, of what goes before the steps."""
+        """Note the outcome of the step at `index`; without one, of a deletion before the steps."""
         if index is None:
             self.dropped.append(outcome)
         else:
@@ -46,7 +46,7 @@ class Told:
 
 
 class Steps:
-    """The steps of a plan as they are carried out. Always close it after use."""
+    """The execution of the steps of a plan. Always close it after use."""
 
     def __init__(self, plan: Plan, means: Means, told: Told) -> None:
         self.facts = Facts(plan, batch=means.background)
@@ -55,12 +55,12 @@ class Steps:
         self._told = told
         self._batches = Batches(self.facts, background=means.background)
         self._taken: dict[Claim, int] = {}
-        """What is claimed, and the step that it is claimed for."""
+        """The claims, each with the index of its step."""
 
     def drop(self) -> None:
-        """Delete what the plan names of what was set aside earlier, and of the archive.
+        """Delete the set-aside and archived entries in the plan.
 
-        What goes only because the disk is low goes only while it is.
+        Those that go only because the disk is low stay once it no longer is.
         """
         if not self._plan.archives:
             return
@@ -84,10 +84,9 @@ class Steps:
                 self._told.note(outcome)
 
     def run(self) -> None:
-        """Carry all steps out. Those that delete run side by side.
+        """Execute all steps. Deletions run in parallel.
 
-        Those that go only because the disk is low run one by one and last: each waits for what went
-        before, which may have freed enough.
+        Steps for a low disk run last and one by one, since each may have freed enough space.
         """
         if self._means.background:
             self._run_in_background()
@@ -109,7 +108,7 @@ class Steps:
                 self._told.note(outcome, index)
 
     def _run_in_background(self) -> None:
-        """Claim all entries, and have another process delete them."""
+        """Claim all entries, and let another process delete them."""
         remover, archive = self._means.remover, self._means.archive
         claims: list[Claim] = []
         for claim in self._take_all(range(len(self._plan.steps))):
@@ -121,7 +120,7 @@ class Steps:
         has_dropped = bool(self._told.dropped)
 
         def delete() -> None:
-            # The batch is locked by the descriptor that this process inherited.
+            # The descriptor inherited by this process keeps the batch locked.
             finish_root(self.facts.root, remover, archive)
             for holder in holders_of(self.facts.root, archive) if has_dropped else ():
                 holder.tidy(remover)
@@ -156,7 +155,7 @@ class Steps:
             first += count
 
     def _take_one(self, index: int) -> Claim | None:
-        """The entry of that step, claimed to be deleted; if it is not, its outcome is told."""
+        """Claim the entry of that step for deletion, or note its outcome."""
         step = self._plan.steps[index]
         try:
             taken = self._take(step)
@@ -172,7 +171,7 @@ class Steps:
         return None
 
     def _take(self, step: Step) -> Claim | Outcome:
-        """The entry, claimed to be deleted; or the outcome, where there is one already."""
+        """The claim of an entry that is still to be deleted, or the outcome."""
         if step.reason.rule == LOW_SPACE and not self.facts.is_low():
             return Outcome(step, "skipped", _ENOUGH)
         if objection := self.facts.objection(step):
@@ -185,7 +184,7 @@ class Steps:
         claim.close()
 
     def close(self) -> None:
-        """Give up what is still claimed, for the next sweep to finish."""
+        """Release all claims that are left, for the next sweep to finish."""
         for claim in tuple(self._taken):
             self._let_go(claim)
         self.facts.close()

@@ -1,4 +1,4 @@
-"""One sweep: a plan is carried out, from the leftovers of killed sweeps to the history."""
+"""One sweep: the execution of a plan, from finishing killed sweeps to writing the history."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..system.archive_formats import ArchiveFormat
 
 _TAKEN_SECONDS: Final = 24 * 3600.0
-"""How long a sweep may have been stopped after it took an entry, and still finds its pin."""
+"""A sweep that is stopped for at most this time after it took an entry still finds its pin."""
 
 
 def execute(
@@ -43,25 +43,24 @@ def execute(
     background: bool = False,
     face: str = "",
 ) -> Report:
-    """Carry out `plan`, and return the outcome of each step.
+    """Execute `plan`, and return the outcome of each step.
 
-    1. Finish what killed sweeps left half-done in the root, and where entries were set aside or
-       archived.
-    2. Delete what the plan names there: what can be restored no longer and, if the disk is low,
-       archives.
-    3. For each step look at the entry again: still the same, not in use, not pinned, nothing newer
+    1. Finish what killed sweeps left half-done in the root, the undo area and the archive.
+    2. Delete set-aside and archived entries in the plan: those past their time or over a limit and,
+       if the disk is low, others.
+    3. For each step, check the entry again: still the same, not in use, not pinned, nothing newer
        inside. Claim it by a rename, then dispose of it (see `ways.WAYS`).
     4. Remove the owner files of dead processes, and old pins of entries that are gone.
     5. Add the sweep to the root's history, with `face`: the task or class that was called.
 
     Steps that archive write `archive_format` to the `archive`.
-    At most `workers` help deleting (`None`: as many as the disk gains by; 1: none): forked
-    processes, or threads if this process has others. A KeyboardInterrupt leaves the few entries at
-    work half-deleted in the holding area, for the next sweep to finish.
+    At most `workers` help to delete (`None`: as many as make it faster; 1: none): forked processes,
+    or threads if this process has other threads. A KeyboardInterrupt leaves a few entries
+    half-deleted in the holding area, for the next sweep to finish.
 
     In the `background`, everything is claimed, and another process finishes and deletes after this
-    returns. Raises `Refused` if no such process can be started, or as `prepare`. A history that
-    cannot be written is a problem in the report.
+    returns. Raises `Refused` if no such process can be started, and what `prepare` raises. A
+    history that cannot be written is a problem in the report.
     """
     background = background and bool(plan.steps or plan.archives)
     if background and not may_detach():
@@ -97,12 +96,12 @@ def _carry_out(plan: Plan, means: Means, told: Told) -> Report:
     note_first_seen(root, (verdict.entry for verdict in plan.kept), plan.drawn_at)
     outcomes = tuple(told.outcomes[index] for index in range(len(plan.steps)))
     try:
-        # Also if there was nothing else to do: killed processes may have left nothing else.
+        # Do this even without steps: killed processes may have left only owner files.
         steps.facts.leases.refresh()
         steps.facts.leases.forget_dead()
         if outcomes or finished:
-            # An entry that another sweep took aside, or into the trash, comes back if it has been
-            # pinned since that one looked. So its pin stays.
+            # Recent pins of missing entries stay: another sweep that moved an entry aside or to the
+            # trash puts it back if it finds a new pin.
             forget_gone(root, PINS, spare_unread=True, before=time.time() - _TAKEN_SECONDS)
             for part in (ARRIVALS, USED, ENDS):
                 forget_gone(root, part, spare_unread=False)
@@ -121,9 +120,9 @@ def _carry_out(plan: Plan, means: Means, told: Told) -> Report:
 
 
 def _finish(root: Path, means: Means) -> tuple[int, Removed, list[Problem]]:
-    """Finish what killed sweeps left: how much, what that freed, and what could not be finished.
+    """Finish the leftovers of killed sweeps. Returns their number, the result, and the problems.
 
-    A sweep in the background leaves that to its process.
+    A sweep in the background leaves this to its other process.
     """
     if means.background:
         return 0, Removed(), []
@@ -149,7 +148,7 @@ def _remember(
     *,
     interrupted: bool = False,
 ) -> tuple[Problem, ...]:
-    """Add the sweep to the root's history, if there was something to do; the problem with that."""
+    """Add the sweep to the root's history, if it did anything. Returns the problem, if any."""
     if not (report.plan.steps or report.finished or report.dropped):
         return ()
     from ..root.history import remember

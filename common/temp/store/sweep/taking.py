@@ -1,4 +1,4 @@
-"""Taking one entry of a plan: by a claim, or locked in its own place."""
+"""Takes one entry of a plan: by a claim, or by a lock in its place."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .facts import Facts
 def take(
     step: Step, facts: Facts, area: HoldingArea | None = None, *, condemn: bool = True
 ) -> Claim:
-    """The entry, claimed. Raises `NotClaimed`.
+    """Claim the entry of `step`. Raises `NotClaimed`.
 
-    If it is to be deleted, the next sweep deletes it after a kill, unless the caller is to
-    `condemn` it; else it puts it back.
+    With `condemn`, an entry to be deleted is condemned: after a kill, the next sweep deletes it.
+    Other entries are put back after a kill.
 
-    If a pin or a lease came between the last look and the rename, or a change while the look took
-    long, it is put back.
+    If a pin or a lease appeared between the last check and the rename, or the entry changed during
+    a long check, it is put back.
     """
     entry = step.entry
     area = area or facts.area
@@ -41,7 +41,7 @@ def take(
                 entry, claim.holding, claim.held
             )
         except BaseException:
-            claim.put_back()  # the next sweep deletes what stays claimed
+            claim.put_back()  # otherwise it would stay claimed
             raise
         if objection:
             raise NotClaimed(f"{objection}{claim.put_back()}")
@@ -50,13 +50,13 @@ def take(
         raise
     if condemn and DISPOSALS[step.disposal].is_final:
         claim.condemn()
-    # Now, not when it is deleted: by then another thread may have made the next of that name.
+    # Not after the deletion: by then, another thread may have made a new entry of that name.
     facts.give_up(entry)
     return claim
 
 
 def outcome_of(step: Step, facts: Facts, removed: Removed, done: str = "") -> Outcome:
-    """The outcome of a step whose entry is gone, or failed with the failures in `removed`."""
+    """The outcome of a step: done, or failed if `removed` has failures."""
     if removed.failures:
         what = spell_failures(removed)
         return Outcome(step, "failed", f"{done}, but {what}" if done else what, removed.freed_bytes)
@@ -66,7 +66,7 @@ def outcome_of(step: Step, facts: Facts, removed: Removed, done: str = "") -> Ou
 
 @contextmanager
 def locked(step: Step, facts: Facts) -> Iterator[None]:
-    """Hold a lock on the entry where it is. Raises `NotClaimed` if it was replaced, or is locked
+    """Hold a lock on the entry in its place. Raises `NotClaimed` if it was replaced, or is locked
     by another process and the policy spares entries in use.
     """
     check_still(step, facts)
@@ -83,7 +83,7 @@ def locked(step: Step, facts: Facts) -> Iterator[None]:
 
 
 def check_still(step: Step, facts: Facts) -> None:
-    """Raise `NotClaimed` unless the entry is still in its place, with no link on the way to it."""
+    """Raise `NotClaimed` unless the entry is still in its place, and its path has no symlinks."""
     with opened_parent(step, facts) as (parent, name):
         status = at.stat(name, dir_fd=parent, follow_symlinks=False)
         by_path = at.stat(facts.root / step.entry.path, follow_symlinks=False)
@@ -106,7 +106,7 @@ def opened_parent(step: Step, facts: Facts) -> Iterator[tuple[int, str]]:
 
 
 def _opened_entry(step: Step, facts: Facts) -> int | None:
-    """The entry's own directory or file, opened; `None` for one that this user may not open."""
+    """The open file or directory of the entry; `None` for an unreadable file or another kind."""
     flags = {"directory": DIRECTORY_FLAGS, "file": ANY_FLAGS}.get(step.entry.kind)
     if flags is None:
         return None

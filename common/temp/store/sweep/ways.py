@@ -1,6 +1,6 @@
-"""How each disposal of an entry is carried out: one function each, and the table of them.
+"""The functions that carry out each disposal of an entry, and the table of them.
 
-The words for a disposal, and what else others need to know of it, are in `core/disposal.py`.
+The words for a disposal, and other facts about it, are in `core/disposal.py`.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ if TYPE_CHECKING:
 
 
 _MANY_SOCKETS: Final = 10
-"""How many of the sockets that were not archived are named."""
+"""The most sockets named in a message about sockets that were not archived."""
 
 
 class Means(NamedTuple):
-    """What a sweep has to carry its plan out with."""
+    """The means with which a sweep executes its plan."""
 
     remover: Remover
     archive: Archive | None
     archive_format: ArchiveFormat
     undo_for: float
-    """For how many seconds an entry that is set aside can be restored."""
+    """How many seconds a set-aside entry can be restored."""
     background: bool
 
 
 Way = Callable[[Step, Facts, Means], Claim | Outcome]
 """Takes an entry: returns the claim if it still has to be deleted, or else the outcome.
-Raises `NotClaimed`, `NotDisposed`, `OSError` or `TempError`; the entry is then where it was."""
+Raises `NotClaimed`, `NotDisposed`, `OSError` or `TempError`; then the entry is still in its
+place."""
 
 
 def _delete(step: Step, facts: Facts, means: Means) -> Claim | Outcome:
@@ -53,9 +54,9 @@ def _delete(step: Step, facts: Facts, means: Means) -> Claim | Outcome:
 
 
 def _trash(step: Step, facts: Facts, means: Means) -> Outcome:
-    """Trash an entry from its own place, so that the desktop can put it back there.
+    """Trash an entry directly from its place, so that the desktop can restore it there.
 
-    It is locked meanwhile but not claimed, and looked at again once it is in the trash.
+    The entry is locked but not claimed, and checked again once it is in the trash.
     """
 
     def look_again(it: Trashed) -> None:
@@ -74,9 +75,9 @@ def _trash(step: Step, facts: Facts, means: Means) -> Outcome:
 
 
 def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
-    """Move or copy an entry into the archive.
+    """Move or copy an entry to the archive.
 
-    A copied entry is claimed and deleted only if nothing in it changed since before the copy and
+    A copied entry is claimed and deleted only if nothing in it changed since before the copy, and
     nothing protects it; otherwise the copy is deleted.
     """
     from ..shelf.manifest import few_of
@@ -120,7 +121,7 @@ WAYS: Final[Mapping[Disposal, Way]] = {
     "archive": _archive,
     "undo": _set_aside,
 }
-"""Every disposal of an entry; deleting claims it, and `Steps` deletes what is claimed."""
+"""Every disposal of an entry. "delete" only claims the entry; `Steps` deletes the claims."""
 
 
 # -- into an archive, or aside ------------------------------------------------------------------
@@ -128,10 +129,10 @@ WAYS: Final[Mapping[Disposal, Way]] = {
 
 @contextlib.contextmanager
 def _locked_to_leave(step: Step, facts: Facts, how: str) -> Iterator[tuple[float, str]]:
-    """Hold a lock on an entry that leaves its place whole: when and where it last changed.
+    """Hold a lock on an entry to be moved as a whole. Yields when and where it last changed.
 
-    Until it leaves, it stays in its place, so that a killed sweep leaves it there whole. `how` is
-    what to clean without if it cannot be read.
+    The entry stays in its place until it is moved, so that a killed sweep leaves it there whole.
+    `how` names the option to clean without if the entry cannot be read.
     """
     with locked(step, facts):
         try:
@@ -140,16 +141,16 @@ def _locked_to_leave(step: Step, facts: Facts, how: str) -> Iterator[tuple[float
             if reason.failed:
                 reason.detail += f"; or clean without {how}"
             raise
-        # Again, since that walk may have taken long.
+        # Check again, since walking the entry may have taken long.
         if worker := facts.worker_in(step.entry):
             raise NotClaimed(worker)
         yield before
 
 
 def _hand_over(step: Step, facts: Facts, archive: Archive, deposit: Deposit) -> Removed:
-    """Delete the entry, and keep its copy from the very instant when the original is not needed.
+    """Delete the entry, and keep its copy from the moment when the original is no longer needed.
 
-    A kill before that instant leaves the entry to be put back, a kill after it to be deleted.
+    After a kill before that moment, the entry is put back; after a later kill, it is deleted.
     """
     from ..archive import transfer
     from ..trees.contents import state
