@@ -1,4 +1,4 @@
-"""Choosing what goes: by numbers, names or one by one, on a terminal or from a pipe."""
+"""Choosing what to remove: by numbers, names or one by one, on a terminal or from a pipe."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ STEPS = [Step(entry(path=f"debug/{name}_1", label=name), "delete", WHY) for name
         ("c_1", {2}),
         ("0", ["there is no 0, only 1 to 5"]),
         ("1-2, 40", ["there is no 40, only 1 to 5"]),
-        ("3-1", ["there is no 3-1, only 1 to 5"]),
+        ("3-1", ["3-1 counts down; write 1-3"]),
         ("1-6", ["there is no 1-6, only 1 to 5"]),
-        ("7 1,x", ["there is no 7, only 1 to 5", "x matches no name"]),
-        ("x*", ["x* matches no name"]),
-        ("-1", ["-1 matches no name"]),
+        ("7 1,x 0", ["there is no 7 or 0, only 1 to 5", "no name matches x"]),
+        ("x*,y z", ["no name matches x*, y or z"]),
+        ("-1", ["no name matches -1"]),
         ("1" * 30, [f"there is no {'1' * 30}, only 1 to 5"]),
-        ("1" * 5000, [f"{'1' * 5000} matches no name"]),
+        ("1" * 5000, [f"no name matches {'1' * 5000}"]),
     ],
 )
 def test_an_answer_means_what_it_says_or_it_says_what_is_wrong(

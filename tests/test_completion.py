@@ -64,6 +64,9 @@ def test_elsewhere_tasks_and_flags_are_offered(entries: Path) -> None:
     assert offered(entries, "clean --preset") == [*choices.PRESETS, "all"]
     assert "--preset" in offered(entries, "clean --older-than 7d --")
     assert offered(entries, "temp-pin --reason") == []
+    assert offered(entries, "temp-clean --strategy m") == ["moderate"]
+    assert offered(entries, "temp-check --format") == ["table", "json"]
+    assert "--max-age" in offered(entries, "temp-check --sort")  # which has no such flag
 
 
 @pytest.mark.parametrize("typed", ["temp-pin '", 'temp-pin "x', "temp-pin cache/\\", "' --"])

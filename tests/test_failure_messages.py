@@ -1,4 +1,4 @@
-"""The commonest failures, each made to happen: one line says what, where, and what to do."""
+"""The most common failures, each really caused: one line says what, where, and what to do."""
 
 from __future__ import annotations
 
@@ -580,7 +580,7 @@ def test_arguments_that_cannot_be_used(
 
 def test_nobody_who_answers(entry: Path) -> None:
     assert told_by(*PROGRAM, "temp-clean", "--ask", cwd=entry.parents[2], code=3) == (
-        "nothing was cleaned, because nobody answered; --yes cleans without asking"
+        "nothing was cleaned, because nobody answered; --yes instead of --ask cleans without asking"
     )
 
 

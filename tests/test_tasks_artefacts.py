@@ -223,7 +223,8 @@ def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, h
     assert tempkeep("clean", f"--temp-age-hours={hours}") == 2
 
     expected = f"--temp-age-hours: expected a number of hours of 0 or more, got {hours!r}"
-    assert capsys.readouterr().err == f"error: {expected}\n"
+    unit = "; --temp-age takes a time with a unit"
+    assert capsys.readouterr().err == f"error: {expected}{unit}\n"
     assert tempkeep("clean", f"--temp-age={hours}") == 2
     expected = f"--temp-age: expected a time such as 90m, 36h, 7d or 2w, got {hours!r}"
     assert capsys.readouterr().err == f"error: {expected}\n"

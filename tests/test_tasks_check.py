@@ -1,4 +1,4 @@
-"""`temp-check`: a budget for scratch, and what is over it; what git tracks of scratch."""
+"""`temp-check`: a budget for scratch, what exceeds it, and scratch that git tracks."""
 
 from __future__ import annotations
 
@@ -107,6 +107,8 @@ def test_of_many_the_five_largest_are_named(project: Path, capsys: Printed) -> N
         sized(project / ".tmp", f"debug/x{number}", 10 * (number + 1))
     (said,) = checked(capsys, "--max-entries", "7", code=OVER)
     assert [one["path"] for one in said["culprits"]] == [f"debug/x{n}" for n in (7, 6, 5, 4, 3)]
+    assert tempkeep("temp-check", "--max-entries", "7") == OVER
+    assert capsys.readouterr().out.endswith("  temp-clean\nand 3 more\n")
 
 
 def test_over_the_age_alone_the_oldest_are_named(project: Path, capsys: Printed) -> None:

@@ -1,4 +1,4 @@
-"""`temp-clean`: what goes, what stays, who is asked, and with which exit code it ends."""
+"""`temp-clean`: what goes, what stays, who is asked, and its exit codes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.support import (
     as_plain_user,
     check_report,
     environment,
+    forked,
     inv,
     listing,
     make_entry,
@@ -165,8 +166,12 @@ def test_what_another_scope_left_out_is_counted(project: Path, capsys: Printed) 
 @pytest.mark.parametrize("text", ["abc", "nan", "inf", "-1", "1e400", "", "24h", "-inf", "24"])
 def test_a_bad_age_is_one_line_and_exit_code_2(project: Path, capsys: Printed, text: str) -> None:
     old_and_new(project)
-    hours = f"--max-age-hours: expected a number of hours of 0 or more, got {text!r}"
-    time = f"--max-age: expected a time such as 90m, 36h, 7d or 2w, got {text!r}"
+    hours = (
+        f"--max-age-hours: expected a number of hours of 0 or more, got {text!r}; --max-age takes "
+        "a time with a unit"
+    )
+    unit = "; it needs a unit, as in 24h or 24d" if text == "24" else ""
+    time = f"--max-age: expected a time such as 90m, 36h, 7d or 2w, got {text!r}{unit}"
     refused = [line for line, good in ((hours, "24"), (time, "24h")) if text != good]
 
     for expected in refused:
@@ -562,22 +567,35 @@ def test_with_a_limit_or_a_yes_nobody_is_asked(project: Path, arguments: tuple[s
     assert entries(project) == set()
 
 
+def test_an_error_on_a_terminal_breaks_at_words(project: Path) -> None:
+    code, seen = on_terminal("temp-clean", "--strategy", "slow", cwd=project, typed=b"", when=b"")
+
+    assert (code, seen) == (
+        2,
+        "error: --strategy: expected one of aggressive, moderate, conservative,\n"
+        "    archive, got 'slow'\n",
+    )
+
+
 def test_nobody_is_asked_about_nothing(project: Path) -> None:
     code, seen = on_terminal("temp-clean", cwd=project, typed=b"n\n", when=b"[y/N]")
 
     assert (code, seen) == (0, "project: nothing to clean\n")
 
 
-def test_nobody_is_asked_on_a_pipe_but_told_that_no_policy_is_configured(project: Path) -> None:
+@pytest.mark.parametrize("task", ["temp-clean", "clean"])
+def test_nobody_is_asked_on_a_pipe_but_told_that_no_policy_is_configured(
+    project: Path, task: str
+) -> None:
     old_and_new(project)
 
-    done = inv("temp-clean", cwd=project, stdin="n\n")
+    done = forked(task, cwd=project, stdin="n\n")
 
     assert (done.returncode, done.stderr) == (
         0,
         "no policy is configured for project, so all that nothing protects goes; set max_age = "
         '"7d" or another limit in [tool.tempkeep], or refuse to clean without one '
-        "(--require-policy)\n",
+        "(require_policy = true)\n",
     )
     assert entries(project) == set()
 

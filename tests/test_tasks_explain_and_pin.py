@@ -1,4 +1,4 @@
-"""`temp-explain`, `temp-pin` and `temp-unpin`: how an entry is named, and what is said of it."""
+"""`temp-explain`, `temp-pin` and `temp-unpin`: how to name an entry, and what they print."""
 
 from __future__ import annotations
 
@@ -91,6 +91,7 @@ def test_standing_in_an_entry_its_files_name_it_and_keep_it(
             "twin could be cache/twin_1696348800 or debug/twin_1696348800; give the category too",
         ),
         ("cache/tw", "cache/tw is not an entry of {root}; `temp-status` lists them"),
+        ("", "an empty path is not an entry of {root}; `temp-status` lists them"),
         ("nothing", "nothing is not an entry of {root}; `temp-status` lists them"),
         ("/etc/passwd", "/etc/passwd is not an entry of {root}; `temp-status` lists them"),
         ("../elsewhere", "../elsewhere is not an entry of {root}; `temp-status` lists them"),

@@ -1,4 +1,4 @@
-"""A plan is drawn now and carried out later: exactly what was shown, if it is still the same."""
+"""A plan that is made now and executed later: exactly what was shown, if it is still the same."""
 
 from __future__ import annotations
 
@@ -65,6 +65,9 @@ def test_a_plan_is_carried_out_as_it_was_shown(drawn: Path, capsys: Printed) -> 
     assert "deleted debug/a_1696348800  8.0 KiB  (planned: listed in the plan file)" in said
     assert "project: cleaned 2 entries, freed 16.0 KiB" in said
     assert names(drawn) == ["new"]
+    assert (tempkeep(*DRAW), capsys.readouterr().err) == (0, "")
+    assert tempkeep(*APPLY) == 0
+    assert capsys.readouterr().out.endswith("plan.json lists nothing to clean\n")
 
 
 def test_what_has_become_old_since_is_not_in_the_plan(drawn: Path) -> None:

@@ -1,4 +1,4 @@
-"""`clean` with presets: what of an ecosystem goes, by choice or age, of one project or of all."""
+"""`clean` with presets: which artefacts go, by choice or age, of one project or of all."""
 
 from __future__ import annotations
 
@@ -78,6 +78,9 @@ def test_a_clean_without_presets_takes_none_of_theirs_and_one_with_takes_no_scra
     assert (mono / "crate/target/debug/build/file0.txt").exists()
     assert tempkeep("clean", "--preset", "elixir, go") == 2
     assert "--preset: expected some of python, venv, node" in capsys.readouterr().err
+    assert tempkeep("clean", "--preset", "rust", "--temp-age-hours", "1") == 2
+    assert "--preset cleans no scratch; leave out --temp-age" in capsys.readouterr().err
+    assert left(mono) == [API, CRATE]
     assert tempkeep("clean", "--preset", "elixir") == 0
     assert capsys.readouterr().out == "project: nothing to clean\n"
     (mono / "pyproject.toml").write_text('[tool.tempkeep]\npresets = ["rust"]\n')
@@ -134,6 +137,15 @@ def test_an_active_project_is_left_alone_but_not_for_a_shell_or_a_pager(
     done = run(["sh", "-c", piped], cwd=mono)
     assert f"deleted {WEB} " in done.stdout, done
     assert left(mono) == [RUN, CRATE]
+
+
+def test_a_build_of_all_modules_is_at_work_in_each(mono: Path, capsys: Printed) -> None:
+    with process("print('ready', flush=True); input()", cwd=mono) as build:
+        assert tempkeep("clean", "--preset", "node", "--dry-run") == 0
+        assert f"would delete {WEB} " in capsys.readouterr().out
+        (mono / "package.json").write_text("{}")
+        assert tempkeep("clean", "--preset", "node", "--dry-run") == 0
+        assert f"kept {WEB}: its project is in use: pid {build.pid} " in capsys.readouterr().out
 
 
 def test_what_a_person_chooses_goes(

@@ -1,4 +1,4 @@
-"""`inv temp-restore`, and what `inv temp-clean` says of the archive."""
+"""`inv temp-restore`, and what `inv temp-clean` prints about the archive."""
 
 from __future__ import annotations
 
@@ -314,7 +314,7 @@ def test_what_goes_anyway_is_archived_on_the_same_disk(low: Path, capsys: Printe
     wanting(low, 15, "archive = true\nmax_age_hours = 5")
     assert tempkeep("temp-clean") == 0
     printed = capsys.readouterr().out
-    assert "archived debug/old_1696348800  archived as" in printed
+    assert "archived debug/old_1696348800  as " in printed
     assert "held by what stays: 2.0 MiB in the archive" in printed
     assert names(low) == ["o"], "it went there just now, and the older ones went before it"
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final, TextIO
 
+from .choices import either
 from .core.disposal import DISPOSALS
 from .core.links import once
 from .core.plan import Step
@@ -18,7 +20,7 @@ from .core.reasons import ARTEFACT
 from .core.units import spell_size
 from .errors import Declined
 from .report.going import going_text
-from .report.table import Screen
+from .report.table import Screen, folded
 from .report.text import counted, plain
 
 _HELP: Final = "numbers and ranges (1-3,7), globs of names (thumb*), all, each, or q to quit"
@@ -37,8 +39,9 @@ class Dialogue:
         self._remedy = remedy
 
     def say(self, line: str) -> None:
-        """Print a line."""
-        print(line, file=self._stream, flush=True)
+        """Print a line; on a screen it is broken at words."""
+        shown = line if self._screen is None else folded(line, self._screen.width)
+        print(shown, file=self._stream, flush=True)
 
     def ask(self, question: str) -> str:
         """The answer to a question, without surrounding spaces."""
@@ -56,17 +59,22 @@ class Dialogue:
 
     def show(self, steps: Sequence[Step], places: Sequence[str], *, numbered: bool = False) -> None:
         """Print what goes: the largest, or all with a number each; `places` as for `choose`."""
-        self.say(f"{going_text(steps, places, self._now, self._screen, numbered=numbered)}\n")
+        text = going_text(steps, places, self._now, self._screen, numbered=numbered)
+        print(f"{text}\n", file=self._stream, flush=True)
 
-    def confirm(self, steps: Sequence[Step], linked: Sequence[str] = ()) -> None:
+    def confirm(
+        self, steps: Sequence[Step], linked: Sequence[str] = (), besides: Sequence[Step] = ()
+    ) -> None:
         """Ask whether to clean all of `steps`. Raises `Declined` for a no.
 
-        `linked` names roots behind links, and where they lead.
+        `linked` names roots behind links, and where they lead; `besides` are the archives and the
+        entries set aside before that go too.
         """
         size = spell_size(sum(once(step.entry for step in steps)))
         verb = _verb(steps[0])
         where = f" in {plain(', '.join(linked))}" if linked else ""
-        if not _is_yes(self.ask(f"{verb} {_counted(steps)}, {size}{where}? [y/N]")):
+        also = f", and delete {_counted(besides)} for good" if besides else ""
+        if not _is_yes(self.ask(f"{verb} {_counted(steps)}, {size}{where}{also}? [y/N]")):
             raise Declined("nothing was cleaned")
 
     def choose(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:
@@ -88,9 +96,6 @@ class Dialogue:
             if wrong:
                 self.say("; ".join(wrong))
                 continue
-            if len(chosen) < len(steps):
-                picked = sorted(chosen)
-                self.show([steps[index] for index in picked], [places[index] for index in picked])
             return chosen
 
     def _one_by_one(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:
@@ -109,11 +114,14 @@ class Dialogue:
 
 
 def _counted(steps: Sequence[Step]) -> str:
-    """`2 entries`, `3 artefacts`, `3 artefacts and 2 entries`."""
-    artefacts = sum(step.reason.rule == ARTEFACT for step in steps)
-    entries = len(steps) - artefacts
-    said = [counted(artefacts, "artefact", "artefacts")] if artefacts else []
-    return " and ".join([*said, counted(entries)] if entries else said)
+    """`2 entries`, `3 artefacts and 2 entries`, `1 entry set aside before and 2 archives`."""
+    nouns = Counter(
+        ("artefact", "artefacts")
+        if step.reason.rule == ARTEFACT
+        else DISPOSALS[step.disposal].nouns
+        for step in steps
+    )
+    return " and ".join(counted(number, *noun) for noun, number in nouns.items())
 
 
 def _verb(step: Step) -> str:
@@ -134,18 +142,24 @@ def read_choice(answer: str, steps: Sequence[Step]) -> tuple[set[int], tuple[str
     parts = [part for part in re.split(r"[,\s]+", answer) if part]
     if not all(map(_as_range, parts)) and (chosen := _matching(answer, steps)):
         return chosen, ()  # a name may have spaces in it
-    chosen, wrong = set(), []
+    chosen, wrong, missing, unknown = set(), [], [], []
     for part in parts:
         if match := _as_range(part):
             first, last = int(match[1]), int(match[2] or match[1])
-            if 1 <= first <= last <= len(steps):
+            if first > last:
+                wrong.append(f"{part} counts down; write {last}-{first}")
+            elif first and last <= len(steps):
                 chosen |= set(range(first - 1, last))
             else:
-                wrong.append(f"there is no {part}, only 1 to {len(steps)}")
+                missing.append(part)
         elif found := _matching(part, steps):
             chosen |= found
         else:
-            wrong.append(f"{plain(part)} matches no name")
+            unknown.append(plain(part))
+    if missing:
+        wrong.append(f"there is no {either(missing)}, only 1 to {len(steps)}")
+    if unknown:
+        wrong.append(f"no name matches {either(unknown)}")
     return (set() if wrong else chosen), tuple(wrong)
 
 

@@ -44,8 +44,8 @@ def choose_presets(names: Iterable[object], what: str) -> tuple[str, ...]:
 
 
 def either(choices: Sequence[str]) -> str:
-    """The choices for a help text: `systemd, cron, launchd or windows`."""
-    return f"{', '.join(choices[:-1])} or {choices[-1]}"
+    """The choices for people: `systemd, cron, launchd or windows`."""
+    return " or ".join([", ".join(choices[:-1]), choices[-1]] if choices[1:] else choices)
 
 
 def default_first(choices: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What SQLite keeps beside a database: it goes with the database, and is as much a part of it."""
+"""What SQLite and DuckDB keep beside a database: it goes with that, and is as much a part of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import stat
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from .core.keeping import INDEX, JOURNAL, LOG
+from .core.keeping import INDEX, JOURNAL, LOG, LOG_OF_DUCKDB
 from .store.claiming.named import NamedOutcome
 from .store.system.at import PLAIN_FLAGS
 
 _DATABASE: Final = b"SQLite format 3\0"
+_OF_DUCKDB: Final = b"DUCK"
+"""Behind a sum of eight bytes; the log of such a database has no beginning of its own."""
 _JOURNAL: Final = (JOURNAL, (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",))
 _LOG: Final = (LOG, (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"))
 _INDEX: Final = (INDEX, (b"\x18\xe2\x2d\x00", b"\x00\x2d\xe2\x18"))
@@ -26,6 +28,9 @@ def companions_of(path: str) -> tuple[str, ...]:
     A name alone makes no file one of them: they begin as SQLite writes them or, beside a database,
     are empty. The index of a log is one only with its log.
     """
+    log_of_duckdb = f"{path}{LOG_OF_DUCKDB}"
+    if _first_of(log_of_duckdb) is not None and (_first_of(path) or b"")[8:12] == _OF_DUCKDB:
+        return (log_of_duckdb,)
     found = [f"{path}{suffix}" for suffix, _ in (_JOURNAL, _LOG, _INDEX)]
     if not any(map(os.path.lexists, found)):
         return ()
@@ -82,16 +87,18 @@ def delete_whole(path: str, delete: Callable[[str], _Outcome]) -> _Outcome:
 
 def _begins(path: str, beginnings: tuple[bytes, ...], *, or_empty: bool = False) -> bool:
     """Whether it is a plain file, not a link, that begins with one of these."""
+    first = _first_of(path)
+    return first.startswith(beginnings) if first else or_empty and first is not None
+
+
+def _first_of(path: str) -> bytes | None:
+    """The first bytes of a plain file; `None` for anything else."""
     try:
         file = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                return False
-            if status.st_size == 0:
-                return or_empty
-            return os.read(file, len(_DATABASE)).startswith(beginnings)
+            is_plain = stat.S_ISREG(os.fstat(file).st_mode)
+            return os.read(file, len(_DATABASE)) if is_plain else None
         finally:
             os.close(file)
     except OSError:
-        return False
+        return None

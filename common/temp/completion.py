@@ -1,4 +1,4 @@
-"""What a shell is offered after a task that takes the name of an entry, and after `--preset`.
+"""What a shell is offered after a task that takes the name of an entry, and after some flags.
 
 Invoke completes tasks and flags. `entry_tasks` replaces the function of its program that prints
 them by the one here, which prints names after a shared task, and nothing if anything fails.
@@ -19,11 +19,27 @@ from invoke.completion.complete import complete as _complete_as_invoke
 from invoke.exceptions import Exit
 
 from . import choices
+from .core.policy import STRATEGIES
 from .shared_task import SharedTask
 
 _TASKS: Final = ("temp_explain", "temp_pin", "temp_restore", "temp_unpin")
 _VALUED: Final = ("-r", "--reason")
 """The flags of these tasks that take a value."""
+
+_STRATEGIES: Final = tuple(STRATEGIES)
+_CHOICES: Final[dict[str, dict[str, Sequence[str]]]] = {
+    "--preset": {"clean": (*choices.PRESETS, choices.ALL)},
+    "--strategy": {"temp_clean": _STRATEGIES, "temp_schedule": _STRATEGIES},
+    "--sort": {"temp_status": choices.SORTS},
+    "--as": {"temp_schedule": choices.SCHEDULERS},
+    "--format": {
+        "temp_status": choices.STATUS_FORMATS,
+        "temp_report": choices.REPORT_FORMATS,
+        "temp_migrate": choices.MIGRATE_FORMATS,
+        **dict.fromkeys(("clean", "temp_clean", "temp_check"), choices.TABLE_OR_JSON),
+    },
+}
+"""What flags can be given, by their tasks."""
 
 
 def complete(
@@ -33,9 +49,9 @@ def complete(
     with contextlib.suppress(Exception):
         words = shlex.split(core.remainder)
         typed = _typed(words, collection)
-        presets = _presets(words, collection)
-        if presets is not None:
-            sys.stdout.writelines(f"{name}\n" for name in presets)
+        values = _values(words, collection)
+        if values is not None:
+            sys.stdout.writelines(f"{name}\n" for name in values)
         elif typed is None:
             _complete_as_invoke(names, core, initial_context, collection, parser)
         else:
@@ -50,16 +66,15 @@ def complete(
     raise Exit
 
 
-def _presets(words: Sequence[str], collection: Collection) -> list[str] | None:
-    """The presets for a list of them that has been begun; `None` if none is to be given."""
-    if "--preset" not in words[-2:] or not any(
-        _shared(word, collection, ("clean",)) for word in words
-    ):
-        return None
-    given, comma, begun = ("" if words[-1] == "--preset" else words[-1]).rpartition(",")
-    every = (*choices.PRESETS, choices.ALL)
-    found = [f"{given}{comma}{name}" for name in every if name.startswith(begun)]
-    return [] if found == words[-1:] else found  # a whole name: the shell may be past it
+def _values(words: Sequence[str], collection: Collection) -> list[str] | None:
+    """What the flag that was typed last can be given; `None` if that is not known."""
+    for flag, typed in pairwise([*words[-2:], ""]):
+        for task, every in _CHOICES.get(flag, {}).items():
+            if any(_shared(word, collection, (task,)) for word in words):
+                given, comma, begun = typed.rpartition(",")  # several presets may be given
+                found = [f"{given}{comma}{name}" for name in every if name.startswith(begun)]
+                return [] if found == [typed] else found  # a whole name: the shell may be past it
+    return None
 
 
 def _typed(words: Sequence[str], collection: Collection) -> tuple[str, str] | None:

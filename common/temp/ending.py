@@ -19,9 +19,9 @@ def run_command(command: Callable[[], int]) -> None:
         code = command()
         sys.stdout.flush()
     except Declined as answer:
-        raise Exit(one_line(answer), code=answer.exit_code) from None
+        raise Exit(_shown(one_line(answer)), code=answer.exit_code) from None
     except TempError as error:
-        raise Exit(f"error: {one_line(error)}", code=error.exit_code) from error
+        raise Exit(_shown(f"error: {one_line(error)}"), code=error.exit_code) from error
     except BrokenPipeError:
         _let_go_of_stdout()
         raise Exit(code=141) from None  # 128 + 13, like a program that SIGPIPE ended
@@ -35,7 +35,8 @@ def run_command(command: Callable[[], int]) -> None:
     except OSError as error:
         _let_go_of_stdout()
         what = f"cannot use {error.filename}" if error.filename else "cannot write"
-        raise Exit(f"error: {one_line(StorageError.of(what, error))}", code=1) from error
+        line = f"error: {one_line(StorageError.of(what, error))}"
+        raise Exit(_shown(line), code=1) from error
     except KeyboardInterrupt:
         raise Exit(code=130) from None
     if code:
@@ -47,6 +48,13 @@ def one_line(error: Exception) -> str:
     from .report.text import plain
 
     return plain(" ".join(str(error).split("\n")))
+
+
+def _shown(line: str) -> str:
+    """`line`, which goes to stderr; on a terminal it is broken at words."""
+    from .commands.printing import fitted
+
+    return fitted(line, sys.stderr)
 
 
 def _prepare_streams() -> None:

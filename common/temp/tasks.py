@@ -265,7 +265,7 @@ def temp_check(
 @task(
     klass=SharedTask,
     help={
-        "temp-age": "Clean only scratch unchanged for this long, for example 7d; all artefacts.",
+        "temp-age": "Clean only scratch unchanged for this long, for example 7d; never artefacts.",
         "temp-age-hours": "Like --temp-age, but a number of hours.",
         "older-than": "Clean only what is unchanged for this long: artefacts with their project, scratch too.",  # noqa: E501
         "preset": f"Clean only artefacts of these, and no scratch: {', '.join(choices.PRESETS)} or all.",  # noqa: E501

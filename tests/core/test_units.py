@@ -1,4 +1,4 @@
-"""Sizes and durations: read strictly, spelled as a person would."""
+"""Sizes and durations: read strictly, written as a person would."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from common.temp.core.units import (
     HOUR,
     MINUTE,
     read_count,
+    read_duration,
     read_number,
     read_size,
     spell_comparison,
@@ -180,3 +181,12 @@ def test_two_shares_are_spelled_so_that_they_can_be_told_apart(
     share: float, limit: float, texts: tuple[str, str]
 ) -> None:
     assert spell_shares(share, limit) == (texts[0], texts[1].replace(".00", ""))
+
+
+@each("value", ["7", 7, "0"])
+def test_a_time_without_a_unit_is_refused_with_two_that_it_could_have(value: object) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        read_duration(value, "max_age")
+    assert str(refused.value).endswith(
+        f"got {value!r}; it needs a unit, as in {value}h or {value}d"
+    )

@@ -1,4 +1,4 @@
-"""The page: its sums are the JSON's, in a real browser, whatever the names; it loads nothing."""
+"""The page in a real browser: sums as in the JSON, whatever the names, and no requests."""
 
 from __future__ import annotations
 
@@ -245,7 +245,9 @@ const wide = document.documentElement.clientWidth, map = document.querySelector(
 const boxes = [map, ...map.querySelectorAll("a, div")].map(box => box.getBoundingClientRect());
 const low = boxes[0].bottom + 1;
 const inside = boxes.every(box => box.left >= 0 && box.right <= wide && box.bottom <= low);
-document.body.dataset.fits = inside && document.documentElement.scrollWidth <= wide;
+const tables = [...document.querySelectorAll(".wide")];
+const uncut = tables.every(box => box.scrollWidth <= box.clientWidth);
+document.body.dataset.fits = inside && uncut && document.documentElement.scrollWidth <= wide;
 document.body.dataset.names = [...map.querySelectorAll("a span")]
   .filter(name => name.getBoundingClientRect().height).length;
 """
@@ -272,7 +274,7 @@ class Seen(NamedTuple):
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     directory = tmp_path_factory.mktemp("pages")
-    project = make_project(directory / "project")
+    project = make_project(directory / "project_of_the_frontend")
     for number in range(12):
         make_entry(project / ".tmp", f"debug/run-{number}_1696348800", files=number)
     own = {"TMPDIR": str(directory), "XDG_STATE_HOME": str(directory / "state")}
@@ -318,7 +320,9 @@ def test_the_sums_are_those_of_the_json(seen: Seen) -> None:
 
 @in_a_browser
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_map_is_whole_and_named_however_narrow_the_page_is(seen: Seen, width: int) -> None:
+def test_the_map_and_the_tables_are_whole_however_narrow_the_page_is(
+    seen: Seen, width: int
+) -> None:
     body = re.search(r"<body([^>]*)>", seen.pages[f"real {width}"])
     assert body is not None
     assert 'data-fits="true" data-names="12"' in body[1]

@@ -1,4 +1,4 @@
-"""Columns: what they take on a screen, what fits, what is left out, and what is never lost."""
+"""Table columns: their width on screen, what fits, what is left out, and what is never lost."""
 
 from __future__ import annotations
 
@@ -105,6 +105,15 @@ def test_a_name_that_is_too_long_has_a_line_of_its_own_and_takes_no_room_from_ot
         "                      requested, whatever age",
         "cache  b_1   8.0 KiB  delete: everything:",
         "                      requested, whatever age",
+    ]
+
+
+def test_what_is_cut_is_neither_a_size_nor_half_a_word_of_the_last_column() -> None:
+    assert table(COLUMNS, [ROW], Screen(27)).splitlines() == [
+        "kind   name     size",
+        "-----  ----  -------",
+        "debug  a-name-that-is-rather-long_1696348800",
+        "             8.0 KiB",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What people read: nothing from a disk reaches the terminal as it is."""
+"""Text for people: nothing from a disk reaches the terminal unescaped."""
 
 from __future__ import annotations
 
@@ -568,7 +568,7 @@ def test_a_plan_names_what_is_protected_and_counts_the_rest() -> None:
         ("delete", "done", "", 4096, "deleted debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)"),  # noqa: E501
         ("trash", "done", "in the trash", 0, "trashed debug/demo_1699990000  in the trash  (expired: 31 h > 24 h)"),  # noqa: E501
         ("drop", "done", "", 4096, "deleted from the archive debug/demo_1699990000  4.0 KiB  (expired: 31 h > 24 h)"),  # noqa: E501
-        ("archive", "done", "archived as /a", 0, "archived debug/demo_1699990000  archived as /a  (expired: 31 h > 24 h)"),  # noqa: E501
+        ("archive", "done", "archived as /a", 0, "archived debug/demo_1699990000  as /a  (expired: 31 h > 24 h)"),  # noqa: E501
         ("delete", "skipped", f"in use by {NASTY}", 0, f"skipped debug/demo_1699990000: in use by {TAMED}"),  # noqa: E501
         ("delete", "failed", f"{NASTY}: no", 7, f"failed debug/demo_1699990000: {TAMED}: no"),
     ],

@@ -1,4 +1,4 @@
-"""Sweep and restore do not know how an archive stores: an object store serves them, too."""
+"""Sweep and restore do not depend on how an archive stores: an object store works, too."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_an_entry_goes_to_a_bucket_and_comes_back_to_the_byte(
     assert tempkeep("temp-clean", "--everything", "--yes") == 0
     name = configured.bucket.names()[0]
     assert (path.exists(), len(configured.bucket.names())) == (False, 2)
-    assert f"archived as test://{name}" in capsys.readouterr().out
+    assert f"  as test://{name}" in capsys.readouterr().out
     assert tempkeep("temp-restore", "--list") == 0
     listed = capsys.readouterr().out
     assert listed.startswith("test://")

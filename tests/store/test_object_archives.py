@@ -1,4 +1,4 @@
-"""Archives in object storage: what goes there comes back, and what is planted there stays."""
+"""Archives in object storage: what is stored comes back, and what is planted there stays."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_entry_goes_to_a_bucket_in_parts_and_comes_back_to_the_byte(
     data, manifest = configured.names()
     assert data.startswith("debug__x_1690000000.")
     assert data.endswith(".tar.zst")
-    assert f"archived as {configured.location}/{data}" in out
+    assert f"  as {configured.location}/{data}" in out
     told = json.loads(configured.get(manifest))
     assert (manifest, told["path"]) == (
         data.replace(".tar.zst", MANIFEST),

@@ -12,6 +12,7 @@ from ..choices import TABLE_OR_JSON, choose, choose_presets
 from ..core.plan import Outcome, Plan, Report, Step
 from ..core.policy import Policy
 from ..core.units import read_duration, spell_size
+from ..errors import InvalidSettings
 from ..report.clean import outcome_line
 from ..report.progress import ProgressLine
 from ..report.text import counted, plain
@@ -26,7 +27,7 @@ from .drafts import Draft, ask, draft_all
 from .places import DRY_RUN_OVERRIDE, HOMELESS_TITLE, Place, find_places, is_dry_run
 from .printing import complain
 from .tracked import without_tracked
-from .unconfigured import check_policy
+from .unconfigured import check_policy, warn_unattended
 
 _ARTEFACTS: Final = ("artefact", "artefacts")
 _WITHOUT_ASKING: Final = "leave out --ask to clean without asking"
@@ -58,6 +59,8 @@ def clean_artefacts(given: ArtefactArguments) -> int:
         names = [name.strip() for name in given.presets.split(",")]
         presets = choose_presets(names, "--preset")
     age = age_of(given.temp_age, given.temp_age_hours, "--temp-age")
+    if presets is not None and age is not None:
+        raise InvalidSettings("--preset cleans no scratch; leave out --temp-age")
     age = older_than if age is None else age
     limits = None if age is None else Policy(max_age=age)
     now = time.time()
@@ -92,6 +95,8 @@ def clean_artefacts(given: ArtefactArguments) -> int:
             arguments = arguments._replace(dry_run=given.dry_run)
             every = ask([*drafts, *scratch], arguments, now, remedy=_WITHOUT_ASKING)
             drafts, scratch = every[: len(drafts)], every[len(drafts) :]
+        elif not given.dry_run:
+            warn_unattended(scratch)
         return _carry_out(projects, drafts, scratch, given, now)
 
 

@@ -145,4 +145,6 @@ def _compare(budget: Budget, places: Sequence[Place], now: float) -> Checked:
 
     verdicts.sort(key=most)
     culprits = tuple(verdicts[:_CULPRITS]) if over else ()
-    return Checked(places[0].title, budget, usage, over, culprits, aside, undoable, tuple(problems))
+    others = len(verdicts) - len(culprits) if over else 0
+    found = (over, culprits, aside, undoable, tuple(problems), others)
+    return Checked(places[0].title, budget, usage, *found)

@@ -98,6 +98,8 @@ def _apply(given: CleanArguments) -> int:
         _check_detachable(one.disposal for one in recorded)
     now = time.time()
     dry_run = is_dry_run([places[root] for root, *_ in recorded], given.force, _FORCE)
+    if not recorded and given.output == "table":
+        print(f"{plain(str(path))} lists nothing to clean")
     drafts = []
     diverged: list[tuple[str, str, str]] = []
     for one in recorded:

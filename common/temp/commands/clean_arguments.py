@@ -126,7 +126,10 @@ def age_of(age: str | None, hours: float | str | None, flag: str) -> float | Non
     if age is not None and hours is not None:
         raise InvalidSettings(f"{flag} and {flag}-hours set the same; leave out one")
     if hours is not None:
-        return read_number(hours, f"{flag}-hours", "number of hours", HOUR)
+        try:
+            return read_number(hours, f"{flag}-hours", "number of hours", HOUR)
+        except InvalidSettings as error:
+            raise InvalidSettings(f"{error}; {flag} takes a time with a unit") from None
     return None if age is None else read_duration(age, flag)
 
 

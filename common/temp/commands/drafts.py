@@ -101,27 +101,30 @@ def ask(
     given: CleanArguments,
     now: float,
     *,
-    remedy: str = "--yes cleans without asking",
+    remedy: str = "--yes instead of --ask cleans without asking",
 ) -> list[Draft]:
     """The drafts, with the steps that a person chooses. Raises `Declined` for a no.
 
     Without `--ask` it shows what goes and asks only on a terminal, before everything goes. The
-    `remedy` is for whom nobody answers.
+    `remedy` is told with `--ask` when nobody answers.
     """
     from ..asking import Dialogue
 
     stream = sys.stderr if given.ask else terminal()
     if stream is None:
         return drafts
+    remedy = remedy if given.ask else "--yes cleans without asking"
     dialogue = Dialogue(stream, screen(stream), now, remedy)
+    steps = sum(len(draft.plan.steps) for draft in drafts)
     if given.ask:
         drafts = _choose(dialogue, drafts)
     going = [draft for draft in drafts if draft.plan.policy.everything or given.ask]
     asked = [step for draft in going for step in draft.plan.steps]
     if asked and not given.dry_run:
-        if not given.ask:
+        if not given.ask or len(asked) < steps:
             dialogue.show(asked, _titles(going))
-        dialogue.confirm(asked, _linked(drafts))
+        besides = [step for draft in drafts for step in draft.plan.archives]
+        dialogue.confirm(asked, _linked(drafts), besides)
     return drafts
 
 

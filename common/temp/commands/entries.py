@@ -15,7 +15,7 @@ from ..report.text import plain
 from ..store.system.hidden import processes_that_hide
 from .forecast import look
 from .places import find_place
-from .printing import say
+from .printing import fitted, say
 
 
 def explain_entry(path: str) -> int:
@@ -32,10 +32,9 @@ def explain_entry(path: str) -> int:
     hiding = processes_that_hide() if verdict.entry.use is None else []
     if hiding:
         others = f" and {len(hiding) - 1} more" if len(hiding) > 1 else ""
-        print(
-            f"note: the system hides what {plain(hiding[0])}{others} of your processes use; if it "
-            "may be this entry, pin it (temp-pin)",
-            file=sys.stderr,
+        _tell(
+            f"note: the system hides what {hiding[0]}{others} of your processes use; if it may be "
+            "this entry, pin it (temp-pin)"
         )
     return 0
 
@@ -113,4 +112,4 @@ def _pinned(root: Path, label: str, paths: Sequence[str]) -> str:
 
 
 def _tell(line: str) -> None:
-    print(plain(line), file=sys.stderr)
+    print(fitted(plain(line), sys.stderr), file=sys.stderr)

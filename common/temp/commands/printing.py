@@ -23,8 +23,13 @@ def is_github_action() -> bool:
 
 def say(text: str) -> None:
     """Print lines to stdout; on a terminal they are broken at words."""
-    shown = screen()
-    print(text if shown is None else folded(text, shown.width))
+    print(fitted(text, sys.stdout))
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """`text` for `stream`: on a terminal, with its lines broken at words."""
+    shown = screen(stream)
+    return text if shown is None else folded(text, shown.width)
 
 
 def printer() -> Callable[[str], None]:
@@ -33,12 +38,12 @@ def printer() -> Callable[[str], None]:
 
 
 def complain(line: str) -> None:
-    """Print a line to stderr; in a GitHub workflow, as an annotation."""
+    """Print a line to stderr, as `say` does; in a GitHub workflow, as an annotation."""
     if is_github_action():
         from ..report.github import warning
 
         line = warning(line)
-    print(line, file=sys.stderr)
+    print(fitted(line, sys.stderr), file=sys.stderr)
 
 
 def print_problems(problems: Sequence[tuple[str, Problem]]) -> int:

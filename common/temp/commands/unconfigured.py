@@ -42,7 +42,7 @@ def warn_unattended(drafts: Sequence[Draft]) -> None:
     if titles and terminal() is None:
         complain(
             f"no policy is configured for {_named(titles)}, so all that nothing protects goes; "
-            f"{_REMEDY}, or refuse to clean without one (--require-policy)"
+            f"{_REMEDY}, or refuse to clean without one (require_policy = true)"
         )
 
 

@@ -78,10 +78,10 @@ def spell_comparison(value: float, limit: float) -> tuple[str, str]:
     """Two durations, with as many digits as it takes to tell them apart: in one unit, unless one
     is many times the other (`9 d`, `60 min`).
     """
-    if limit and value >= _MANY_TIMES * limit:
-        return spell_duration(value), "{3} {1}".format(*_nearly(limit))
     if limit:
         scale, unit, first, right = _nearly(limit)
+        if value >= _MANY_TIMES * limit:
+            return spell_duration(value), f"{right} {unit}"
     else:
         (scale, unit), first, right = _unit_of(value), 0, "0"
     left = _trimmed(value / scale, first)
@@ -152,7 +152,11 @@ def read_duration(text: object, what: str) -> float:
     """The seconds in a text such as `90m`, `36h`, `7d`, `2w`. Raises `InvalidSettings`."""
     minutes = _minutes_in(text)
     if minutes is None:
-        raise InvalidSettings(f"{what}: expected a time such as 90m, 36h, 7d or 2w, got {text!r}")
+        bare = re.fullmatch("[0-9]+", str(text))
+        hint = f"; it needs a unit, as in {text}h or {text}d" if bare else ""
+        raise InvalidSettings(
+            f"{what}: expected a time such as 90m, 36h, 7d or 2w, got {text!r}{hint}"
+        )
     return minutes * MINUTE
 
 

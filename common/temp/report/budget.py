@@ -40,6 +40,8 @@ class Checked(NamedTuple):
     left_bytes: int = 0
     undoable_bytes: int = 0
     problems: tuple[Problem, ...] = ()
+    others: int = 0
+    """How many entries there are besides the culprits, for the same limit."""
 
 
 def check_text(checked: Checked, now: float, screen: Screen | None = None) -> str:
@@ -50,6 +52,8 @@ def check_text(checked: Checked, now: float, screen: Screen | None = None) -> st
     if checked.culprits:
         rows = [_row(title, verdict, now) for title, verdict in checked.culprits]
         lines += ["", table(_COLUMNS, rows, screen)]
+    if checked.others:
+        lines.append(f"and {checked.others} more")
     if checked.undoable_bytes or checked.left_bytes:
         lines.append("")
     if checked.undoable_bytes:

@@ -54,8 +54,9 @@ def _seconds(at: str) -> float | None:
 def _chart(title: str, points: Sequence[tuple[float, int]]) -> str:
     if len(points) < 2:
         return (
-            '<p class="quiet">No past sizes are known yet. A clean notes the size if it has to '
-            "measure all entries, as for max_count, max_total_size or a strategy.</p>"
+            '<p class="quiet">No past sizes are known yet. A clean of all entries that removes '
+            "some notes the size of the rest if it has measured them, as for max_count, "
+            "max_total_size or a strategy.</p>"
         )
     first, last = min(at for at, _ in points), max(at for at, _ in points)
     least, most = min(size for _, size in points), max(size for _, size in points)

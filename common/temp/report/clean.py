@@ -88,10 +88,11 @@ def outcome_line(outcome: Outcome) -> str:
     path = plain(outcome.step.entry.path)
     if outcome.status == "done":
         size = f"  {spell_size(outcome.freed_bytes)}" if outcome.freed_bytes else ""
-        said = outcome_detail(outcome)
+        done = DISPOSALS[outcome.step.disposal].done
+        said = outcome_detail(outcome).removeprefix(f"{done} ")
         detail = f"  {said}" if said else ""
         reason = plain(str(outcome.step.reason))
-        return f"{DISPOSALS[outcome.step.disposal].done} {path}{size}{detail}  ({reason})"
+        return f"{done} {path}{size}{detail}  ({reason})"
     return f"{outcome.status} {path}: {plain(outcome.detail)}"
 
 

@@ -26,6 +26,12 @@ _WANTED: Final = 40
 _LEAST: Final = 16
 """The width that a whole column keeps while there is room for all columns."""
 
+_TITLE: Final = 5
+"""The width that it keeps while there is none: that of its title."""
+
+_WORDS: Final = 8
+"""The width below which the last column is left out, if it has more to say."""
+
 
 class Screen(NamedTuple):
     """A terminal: how many columns it has, and whether it shows colours."""
@@ -168,7 +174,8 @@ def _fit(
     for index in reversed(range(len(columns))):
         if missing() > 0 and columns[index].optional:
             shown.remove(index)
-    shrink(_LEAST, 5)  # the last column wraps: better in a fifth than a name on its own line
+    shrink(_LEAST, 7)  # the last column wraps: better in a seventh than a name on its own line
+    shrink(_TITLE, most + 1)  # without a last column, if even that cuts others
     for index in whole:
         widths[index] = min(natural[index], widths[index] + max(0, -missing()))
         # What has a line of its own needs no room.
@@ -178,7 +185,8 @@ def _fit(
     taken = 0
     for index in tuple(shown):
         widths[index] = min(widths[index], max(most - taken, int(columns[index].whole)))
-        if widths[index] <= 0:
+        least = min(_WORDS, natural[index]) if index == last else 1
+        if widths[index] < least and index:
             shown.remove(index)
         taken += widths[index] + len(_GAP)
     return shown

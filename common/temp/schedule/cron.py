@@ -65,7 +65,7 @@ def _quoted(word: str) -> str:
 
 def _block(job: Job) -> list[str]:
     begin, end = _marks(job)
-    return [f"{begin} by `inv temp-schedule`; --remove there takes it away", line(job), end]
+    return [f"{begin} `inv temp-schedule --remove` in the project removes it", line(job), end]
 
 
 def _marks(job: Job) -> tuple[str, str]:

@@ -53,7 +53,7 @@ def _run(command: TrustedSetting, report: str) -> str:
         start_new_session=True,
     )
     try:
-        started.communicate(report.encode("ascii"), MOST_SECONDS)
+        started.communicate(f"{report}\n".encode("ascii"), MOST_SECONDS)
     except subprocess.TimeoutExpired:
         return f" took more than {MOST_SECONDS:.0f} s and was killed"
     finally:

@@ -47,7 +47,7 @@ def service_text(job: Job) -> str:
 
 def failed_text(job: Job) -> str:
     """The unit that is started when the other has failed or was killed."""
-    title = _literal(f"Report a clean that was killed: {job.title}")
+    title = _literal(f"Say so if this was killed: {job.title}")
     return _oneshot(f"Description={title}\n", job.project, job.when_failed)
 
 

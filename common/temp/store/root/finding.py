@@ -115,4 +115,6 @@ def find_entry(
     if named:
         paths = [path for _, path in named]
         raise InvalidSettings(f"{text} could be {' or '.join(paths)}; give the category too")
-    raise InvalidSettings(f"{text} is not an entry of {root}; `temp-status` lists them")
+    raise InvalidSettings(
+        f"{text or 'an empty path'} is not an entry of {root}; `temp-status` lists them"
+    )
