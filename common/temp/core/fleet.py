@@ -1,4 +1,4 @@
-"""What the hosts of a fleet report, merged: for each host its projects, and the largest entries."""
+"""Merges the reports of a fleet's hosts: the projects of each host, and the largest entries."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .named_tuple import NamedTuple
 
 _MOST_LARGEST: Final = 50
 _LONGEST: Final = 300
-"""How many characters of a name or a path are kept."""
+"""The most characters kept of a name or a path."""
 
 
 class Sums(NamedTuple):
-    """What one project holds, or several. `failures` counts what could not be read, and the
-    scheduled cleans that failed since the last one that succeeded.
+    """The totals of one or several projects. `failures` counts blocking problems, and the scheduled
+    cleans that have failed since the last success.
     """
 
     entries: int = 0
@@ -32,7 +32,7 @@ class Sums(NamedTuple):
 
 
 class FleetProject(NamedTuple):
-    """A root of a host, as it was `at` that time (seconds since 1970)."""
+    """A root of a host, as it was at the time `at` (seconds since 1970)."""
 
     title: str
     root: str
@@ -54,7 +54,7 @@ class FleetEntry(NamedTuple):
 
 
 class Document(NamedTuple):
-    """What one `temp-status --format json` says: the host, when, and its roots."""
+    """One output of `temp-status --format json`: the host, the time, and its roots."""
 
     host: str
     at: float
@@ -64,8 +64,8 @@ class Document(NamedTuple):
 
 
 class FleetHost(NamedTuple):
-    """A host: its roots, the largest first, and how old the oldest part of its report is (`None`
-    if there is no report). A root that several documents report is as the newest says.
+    """A host: its roots, the largest first, and the age of the oldest part of its report (`None` if
+    there is no report). A root reported by several documents is shown as in the newest.
     """
 
     name: str
@@ -76,7 +76,7 @@ class FleetHost(NamedTuple):
 
     @property
     def sums(self) -> Sums:
-        """What all its projects hold."""
+        """The totals of all its projects."""
         return added(project.sums for project in self.projects)
 
     @property
@@ -86,19 +86,19 @@ class FleetHost(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """All hosts, those that need attention first, then the largest; and the largest entries."""
+    """All hosts, those that need attention first, then by size; and the largest entries."""
 
     hosts: tuple[FleetHost, ...]
     largest: tuple[FleetEntry, ...]
 
     @property
     def sums(self) -> Sums:
-        """What all hosts hold."""
+        """The totals of all hosts."""
         return added(host.sums for host in self.hosts)
 
     @property
     def is_well(self) -> bool:
-        """Whether each host has reported in time, without a failure."""
+        """Whether every host has reported in time and without failures."""
         return all(host.state == "ok" and not host.sums.failures for host in self.hosts)
 
 
@@ -111,7 +111,7 @@ def added(sums: Iterable[Sums]) -> Sums:
 
 
 class Merging:
-    """Takes one document after the other, and keeps of each only what the fleet needs."""
+    """Merges documents one at a time, keeping only what the fleet report needs."""
 
     def __init__(self) -> None:
         self._newest: dict[str, Document] = {}
@@ -119,7 +119,7 @@ class Merging:
         self._largest: list[FleetEntry] = []
 
     def add(self, document: Document) -> None:
-        """Take a document."""
+        """Merge a document."""
         host, known = document.host, self._newest.get(document.host)
         if known is None or document.at >= known.at:
             self._newest[host] = document._replace(projects=(), entries=())
@@ -137,8 +137,8 @@ class Merging:
                 heapreplace(self._largest, entry)
 
     def fleet(self, now: float, expected: Iterable[str] = (), stale: float | None = None) -> Fleet:
-        """What was taken so far. A host that is `expected` and reported nothing is missing; one
-        with a part that is older than `stale` seconds is stale.
+        """The fleet merged so far. An `expected` host without a report is missing; one with a part
+        older than `stale` seconds is stale.
         """
         hosts = [self._host(name, now, stale) for name in self._newest]
         hosts += [FleetHost(name) for name in dict.fromkeys(expected) if name not in self._newest]
@@ -153,7 +153,7 @@ class Merging:
         return Fleet(tuple(sorted(hosts, key=order)), tuple(largest))
 
     def _is_newest(self, entry: FleetEntry) -> bool:
-        """Whether it is in the newest report on its root."""
+        """Whether it comes from the newest report on its root."""
         return self._projects[entry.host][entry.root].at == entry.at
 
     def _host(self, name: str, now: float, stale: float | None) -> FleetHost:
@@ -162,13 +162,13 @@ class Merging:
             self._projects[name].values(), key=lambda one: (-one.sums.size, one.title, one.root)
         )
         oldest = min((one.at for one in projects), default=newest.at)
-        # A time that is as far in the future comes from a clock that cannot be trusted.
+        # A time equally far in the future comes from a clock that cannot be trusted.
         is_stale = stale is not None and abs(now - oldest) > stale
         return FleetHost(name, newest.version, max(0.0, now - oldest), is_stale, tuple(projects))
 
 
 def read_document(value: object) -> Document:
-    """The document in the JSON of a status. Raises `Unreadable`."""
+    """The document in a parsed status. Raises `Unreadable`."""
     said = fields.table(value)
     if said.get("kind") != "status" or said.get("schema") != 1:
         raise Unreadable("it is no output of `temp-status --format json`")

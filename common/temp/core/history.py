@@ -1,4 +1,4 @@
-"""What is remembered of a sweep, as values: to be written as one line, and read again."""
+"""The record of a sweep in the history, and its conversion to and from JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ORDER: Final[dict[Status, int]] = {"failed": 0, "skipped": 1, "done": 2}
 
 
 class Who(NamedTuple):
-    """Who swept: `face` is the task or the class that was called, `command` the process's."""
+    """Who swept: `face` is the task or class that was called, `command` the process's command."""
 
     user: str
     host: str
@@ -28,9 +28,9 @@ class Who(NamedTuple):
 
 
 class PastStep(NamedTuple):
-    """The outcome for one entry, as text. If it was dropped, `path` is where it was kept.
+    """The outcome for one entry, as text. If it was dropped, `path` is its path in the archive.
 
-    Any text is taken for `disposal` and `status`: a later version may have more of them.
+    Any text is accepted for `disposal` and `status`, since later versions may add values.
     """
 
     path: str
@@ -42,14 +42,14 @@ class PastStep(NamedTuple):
 
 
 class PastSweep(NamedTuple):
-    """One sweep as it is remembered. `at` is when it began, ISO 8601 in UTC.
+    """One sweep of the history. `at` is when it began, ISO 8601 in UTC.
 
-    `gone`, `failed` and `skipped` count entries, `dropped` what earlier sweeps had archived or set
-    aside and this one deleted for good, `finished` the leftovers of killed sweeps. `rules` says how
-    many went by which. `steps` is a part of them where there were many, `left_out` how many more
-    there were. One in the `background` had not yet freed what it took, and an `interrupted` one not
-    dealt with all of its entries. `left_bytes` is how much the entries took that were left, `None`
-    if the sweep did not measure all of them.
+    `gone`, `failed` and `skipped` count entries; `dropped` counts what earlier sweeps had archived
+    or set aside and this one deleted for good, `finished` the leftovers of killed sweeps. `rules`
+    counts the entries that each rule removed. `steps` may be cut, and `left_out` is how many are
+    missing. A `background` sweep had not yet freed the space, and an `interrupted` one did not get
+    to all of its entries. `left_bytes` is the size of the remaining entries, `None` if the sweep
+    did not measure all of them.
     """
 
     at: str
@@ -80,9 +80,9 @@ def remembered(
     freed_bytes: int = 0,
     most: int = 200,
 ) -> PastSweep:
-    """The record of the sweep in `report`, with at most `most` entries: failures come first.
+    """The record of the sweep in `report`, with at most `most` entries, failures first.
 
-    `freed_bytes` is as counted while deleting, which of an interrupted sweep is more than the
+    `freed_bytes` is the count made while deleting, which for an interrupted sweep exceeds what the
     report knows.
     """
     every = (*report.dropped, *report.outcomes)
@@ -110,11 +110,11 @@ def remembered(
 
 
 def _left(report: Report) -> int | None:
-    """The bytes on disk in the entries that are still there; `None` if that is not known."""
+    """The bytes on disk of the remaining entries; `None` if unknown."""
     plan = report.plan
     failed = [one for one in report.outcomes if one.status == "failed"]
     left = [*(verdict.entry for verdict in plan.kept), *(one.step.entry for one in failed)]
-    # A plan may be of some entries only. One that was skipped may have grown since, or be gone.
+    # A plan may cover only some entries. A skipped one may have grown since, or be gone.
     if (
         len(plan.kept) + len(plan.steps) != plan.entries
         or any(entry.partial for entry in left)
@@ -140,11 +140,11 @@ def _policy_of(report: Report) -> str:
     return spell_policy(report.plan.policy)
 
 
-# -- as JSON has it -----------------------------------------------------------------------------
+# -- as JSON ------------------------------------------------------------------------------------
 
 
 def as_said(sweep: PastSweep) -> dict[str, Any]:
-    """`sweep` as JSON has it; `read_said` is the way back."""
+    """`sweep` as a JSON object; `read_said` is the inverse."""
     return {
         "at": sweep.at,
         "seconds": sweep.seconds,
@@ -170,7 +170,7 @@ def as_said(sweep: PastSweep) -> dict[str, Any]:
 
 
 def read_said(said: object) -> PastSweep:
-    """The sweep that `said` tells of. Raises `Unreadable` if it tells of none."""
+    """The sweep in the JSON object `said`. Raises `Unreadable` if it is not one."""
     told = fields.table(said)
     at = fields.text(told, "at")
     if not re.fullmatch(_INSTANT, at):

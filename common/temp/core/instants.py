@@ -1,4 +1,4 @@
-"""Times as this program writes them: ISO 8601 in UTC, to the second."""
+"""Reads timestamps in ISO 8601, in UTC and to the second."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ _INSTANT: Final = re.compile(
 
 
 def seconds_of(instant: str) -> float | None:
-    """The seconds since 1970, or `None` if it is no such time."""
+    """The seconds since 1970 of `instant`; `None` if it is not such a timestamp."""
     found = _INSTANT.fullmatch(instant)
     return float(timegm((*map(int, found.groups()), 0, 0, 0))) if found else None

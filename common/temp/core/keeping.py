@@ -1,4 +1,4 @@
-"""Files that stay when their entry goes: what `keep_files` matches, and what that changes."""
+"""The setting `keep_files`: which files stay when their entry goes, and what that changes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .reasons import KEEP_FILES, Reason, Verdict
 
 
 class FilesKept(NamedTuple):
-    """How many files and directories of an entry stay for `keep_files`, and their bytes on disk.
+    """How many files and directories of an entry `keep_files` keeps, and their bytes on disk.
 
-    `rest` tells whether there is anything else in it.
+    `rest` tells whether the entry has anything else in it.
     """
 
     number: int
@@ -30,9 +30,9 @@ JOURNAL, LOG, INDEX, LOG_OF_DUCKDB = COMPANIONS
 
 @lru_cache(maxsize=64)
 def files_matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str], bool]:
-    """Whether a path in an entry matches one of the globs: its name, or if they have a `/`, all of
-    it. What belongs to a database that matches does too. Letters in `any_case` are equal where they
-    are for the filesystem.
+    """A function that tells whether a path in an entry matches one of the globs. A glob without a
+    `/` is matched against the name, others against the whole path. The files beside a matching
+    database match too. `any_case` ignores case, as the filesystem does.
     """
     flags = re.IGNORECASE if any_case else re.NOFLAG
     globs = [glob for pattern in patterns for glob in without_braces(composed(pattern))]
@@ -54,8 +54,8 @@ def files_matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str
 
 
 def can_match(pattern: str) -> bool:
-    """Whether there can be a path in an entry that matches the glob; one that begins in `.tmp` is
-    meant for another place.
+    """Whether any path in an entry can match the glob; one that begins with `.tmp` is relative to
+    the project instead.
     """
     parts = _parts(pattern)
     from_project = len(parts) > 1 and parts[0] in (".tmp", ".temp")
@@ -63,8 +63,8 @@ def can_match(pattern: str) -> bool:
 
 
 def _parts(pattern: str) -> list[str]:
-    """The parts of a glob that say something: `**/` before a name matches at any depth, as the
-    name alone does.
+    """The significant parts of a glob: `**/` before a name is dropped, since a name alone already
+    matches at any depth.
     """
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
     is_deep = False
@@ -75,7 +75,7 @@ def _parts(pattern: str) -> list[str]:
 
 
 def _translated(parts: list[str]) -> str:
-    """The regular expression of a path: `**/` matches no directory too."""
+    """The regular expression for a path: `**/` also matches no directory at all."""
     *above, last = parts
     found = ("(?s:.*/)?" if part == "**" else f"{_inner(part)}/" for part in above)
     return f"{''.join(found)}{translate(last)}"
@@ -86,10 +86,10 @@ def _inner(part: str) -> str:
 
 
 def why_files_keep_it(verdict: Verdict, files: FilesKept, disposal: Disposal) -> Verdict:
-    """The verdict on an entry that goes, in which `files` were found: it may have to stay whole.
+    """The verdict on an entry that goes and holds `files` to keep: it may have to stay whole.
 
-    It does if nothing else is in it, unless it is archived. In the trash or set aside, the files
-    would not be in their place.
+    It stays if it holds nothing else, unless it is archived. It also stays if it would be trashed
+    or set aside, since the files would not remain in place.
     """
     if disposal in ("trash", "undo"):
         why = f"{files.number} in it would not stay in place"

@@ -1,4 +1,4 @@
-"""Entries that a person means by a label: which they are, and which of them is the newest."""
+"""Finds the entries that a label given by a user refers to, and the newest of them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def labelled(text: str, path: str) -> bool:
 
 
 def stamp_of(path: str) -> int:
-    """When the entry at `path` was made by its name, in seconds since 1970; else 0."""
+    """The stamp in the name of the entry at `path`, in seconds since 1970; 0 if it has none."""
     return read_name(path.rpartition("/")[2])[1] or 0
 
 
 def newest(text: str, paths: Sequence[str], born_at: Callable[[str], float | None]) -> str:
-    """The newest of the entries at `paths`, all with the label `text`.
+    """The newest of the entries at `paths`, which all have the label `text`.
 
-    `born_at` tells those of one second apart. Raises `InvalidSettings` if it cannot.
+    `born_at` decides between entries of the same second. Raises `InvalidSettings` if it cannot.
     """
     last = max(map(stamp_of, paths))
     found = [path for path in paths if stamp_of(path) == last]

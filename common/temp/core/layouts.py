@@ -1,6 +1,6 @@
-"""How entries lie in a root and are named: which text may be a name, and what a name says.
+"""The placement and naming of entries in a root: which names are valid, and how they are read.
 
-A layout is a row of `LAYOUTS`: flat, or two levels of which the first is the category.
+A layout is a row of `LAYOUTS`: flat, or two levels, the first being the category.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ AUTO: Final = "auto"
 """The category of auto-cleanup entries, in the user's private root."""
 
 TEST: Final = "test"
-"""The category of what tests make, named after the tests."""
+"""The category of entries that tests make, named after the tests."""
 
 KNOWN_CATEGORIES: Final = frozenset({"debug", "cache", TEST, "work", AUTO, UNCATEGORIZED})
 
 STORE: Final = ".tempkeep"
-"""The directory of a root with its owner files, pins, holding area and undo area; not an entry."""
+"""The directory in a root with its owner files, pins, holding area and undo area; not an entry."""
 
 OWNERS: Final = "owners"
 HOLDING: Final = "holding"
 PINS: Final = "pins"
 ARRIVALS: Final = "arrivals"
-"""The records of how old entries were before this program moved them."""
+"""The records of when entries arrived, for entries that this program moved."""
 
 USED: Final = "used"
-"""The records of when entries were last used that `cache_dir` and `hold` gave out."""
+"""The records of when `cache_dir` or `hold` last gave out an entry."""
 
 ENDS: Final = "ends"
 """The records of how runs ended."""
 
 UNDO: Final = "undo"
-"""The undo area: an archive whose entries can be restored until their time is over."""
+"""The undo area: an archive whose entries can be restored for a limited time."""
 
 STORE_PARTS: Final = (OWNERS, HOLDING, PINS, ARRIVALS, USED, ENDS, UNDO)
 """The directories in a root's store."""
@@ -47,7 +47,7 @@ LAYOUT: Final = "layout"
 """The file in a root's store with the name of its layout, if that is not the one of `.tmp`."""
 
 LINKED_FROM: Final = "linked-from"
-"""The file in a root's store with the path of the link by which it was first used."""
+"""The file in a root's store with the path of the symlink through which it was first used."""
 
 HISTORY: Final = "history.jsonl"
 """The file in a root's store that records its sweeps."""
@@ -56,38 +56,37 @@ BATCH: Final = "batch-"
 """The prefix of a directory in the holding area that holds several entries."""
 
 CONDEMNED: Final = "condemned-"
-"""The prefix of a batch of which all was looked at that may speak against its removal: whatever it
-holds is deleted."""
+"""The prefix of a batch whose entries have passed every check: all of it is deleted."""
 
 TRANSFER: Final = "transfer-"
-"""The prefix of a directory in the holding area whose entry is on its way to or from an archive; it
-is settled before anything is deleted."""
+"""The prefix of a directory in the holding area whose entry is on its way to or from an archive;
+it is settled before anything is deleted."""
 
 HELD: Final = ".tempkeep-held-"
-"""The prefix of claimed entries if there is no room to make a holding area."""
+"""The prefix of claimed entries where there is no space for a holding area."""
 
 FROM: Final = "~"
-"""What comes in the name of a claimed entry before the path that it had, until all was looked at
-that may speak against its removal: so long whoever finds it puts it back."""
+"""What separates the name of a claimed entry from its former path, until the entry has passed
+every check: whoever finds one with it puts the entry back."""
 
 CATEGORY_MARK: Final = ".tempkeep-category"
 """An empty file that marks a directory as a category, not an entry."""
 
 ROOT_FILES: Final = frozenset({"CACHEDIR.TAG", ".gitignore", "lost+found", STORE})
-"""Names that are not entries: `lost+found` belongs to the filesystem."""
+"""Names that are never entries; `lost+found` belongs to the filesystem."""
 
 _ROOT_FILES: Final = frozenset(name.casefold() for name in ROOT_FILES)
 
 MAX_NAME_BYTES: Final = 255
 STAMP_BYTES: Final = len("_1696348800-12345678")
-"""How many bytes `_<epoch>` and a collision suffix add to a label."""
+"""The bytes that `_<epoch>` and a collision suffix add to a label."""
 
 SHORT_LABEL_BYTES: Final = 32
-"""To how many bytes a label is cut in the system's temporary directory: in `/tmp`, this leaves 30
-bytes of the 108 that the path of a socket may have."""
+"""The bytes a label is cut to in the system's temporary directory: in `/tmp`, this leaves 30 of
+the 108 bytes that a socket path may have."""
 
 CUT_LABEL: Final = "temp"
-"""Used if nothing valid is left of a label that was cut."""
+"""Used if cutting a label leaves nothing valid."""
 
 _STAMPED = re.compile(
     r"(?P<label>.+)_(?P<stamp>[0-9]{9,11})(?:-[0-9a-f]{4,8})?(?P<suffix>\.[^/]*)?", re.DOTALL
@@ -110,7 +109,7 @@ def check_name(name: str, what: str, *, room: int = 0) -> str:
 
 
 def _text(name: str, what: str) -> str:
-    """`name` as a plain string, which a member of an enum is not. Raises `InvalidName`."""
+    """`name` as a plain string, also if it is an enum member. Raises `InvalidName`."""
     if not isinstance(name, str):
         raise InvalidName(f"{what} {name!r} is not a string; use one plain path component")
     return str.__str__(name)
@@ -141,9 +140,9 @@ def _problem_with(name: str, room: int) -> str:
 
 
 def is_root_file(name: str) -> bool:
-    """Whether `name` is a part of the root itself, and not an entry.
+    """Whether `name` belongs to the root itself and is not an entry.
 
-    Case does not matter: some filesystems list names in another case than they were made in.
+    Case is ignored: some filesystems list names in a different case than they were created with.
     """
     return name.casefold() in _ROOT_FILES
 
@@ -154,7 +153,7 @@ def check_label(label: str) -> str:
 
 
 def short_label(label: str) -> str:
-    """`label`, cut to 32 bytes if it is longer. Raises `InvalidName` if `check_label` does."""
+    """`label`, cut to 32 bytes if it is longer. Raises `InvalidName` as `check_label` does."""
     label = check_label(label)
     whole = label.encode()
     if len(whole) <= SHORT_LABEL_BYTES:
@@ -186,7 +185,7 @@ def check_job_id(job_id: str) -> str:
 
 
 def check_suffix(suffix: str, label: str) -> str:
-    """`suffix`, if a file of `label` can end with it. Raises `InvalidName`."""
+    """`suffix`, if the name of a file with `label` can end with it. Raises `InvalidName`."""
     suffix = _text(suffix, "suffix")
     if suffix:
         room = STAMP_BYTES + len(label.encode()) - 1
@@ -210,12 +209,11 @@ def read_name(name: str) -> tuple[str, int | None]:
 class Layout(NamedTuple):
     """How the entries of a root are placed and named.
 
-    With a `category`, entries lie directly in the root and all have that category and `label`.
-    `files` tells whether plain files are entries too. Only names that match `names` are entries;
-    its group `apart` is the suffix of a second entry with the same name. Without a
-    `category`, each entry lies in a directory that is its category. `by_change` tells that the age
-    counts from the newest change alone, whenever the entry arrived. With `ends`, it is recorded how
-    entries end.
+    With a `category`, entries are directly in the root and all have that category and `label`.
+    Without one, each entry is in a directory that is its category. `files` tells whether plain
+    files are entries too. Only names that match `names` are entries; its group `apart` is the
+    suffix that tells entries of the same name apart. `by_change` means that the age counts from the
+    newest change alone, ignoring the arrival, and `ends` that endings of entries are recorded.
     """
 
     name: str
@@ -233,12 +231,12 @@ class Layout(NamedTuple):
         return self.names is None or re.fullmatch(self.names, name) is not None
 
     def stem_of(self, name: str) -> str:
-        """An entry's name without what tells it apart from another of the same name."""
+        """An entry's name without the suffix that tells it apart from others of the same name."""
         match = re.fullmatch(self.names, name) if self.names is not None else None
         return name if match is None else name.removesuffix(match["apart"] or "")
 
     def may_hold(self, path: str, *, is_directory: bool = True) -> bool:
-        """Whether an entry can lie at `path`, relative to the root: no traversal, no store."""
+        """Whether an entry can be at `path`, relative to the root: no traversal, no store."""
         parts = path.split("/")
         never = ("", ".", "..", CATEGORY_MARK)
         if len(parts) > (1 if self.category else 2) or any(
@@ -253,9 +251,9 @@ class Layout(NamedTuple):
         return (self.label, None) if self.category else read_name(name)
 
     def arrival_of(self, name: str) -> float | None:
-        """When the entry was made, by its name (seconds since 1970); `None` if that does not say.
+        """The time in the entry's name (seconds since 1970); `None` if it has none.
 
-        The name of a run tells it in UTC.
+        The name of a run has it in UTC.
         """
         if not self.category:
             return read_name(name)[1]
@@ -290,7 +288,7 @@ PIPELINE: Final = Layout(
 """Runs of a pipeline, `pipeline_artifacts_YYYYMMDD_HHMMSS`; nothing else is an entry."""
 
 RUNS_ARCHIVE: Final = "archived_pipeline_runs"
-"""The archive beside the runs of a pipeline, if no other is set."""
+"""The default archive, beside the runs of a pipeline."""
 
 LAYOUTS: Final = {layout.name: layout for layout in (SCRATCH, JOBS, FILES, PIPELINE)}
 
@@ -298,7 +296,7 @@ LAYOUTS: Final = {layout.name: layout for layout in (SCRATCH, JOBS, FILES, PIPEL
 def another_name(name: str, digits: str) -> str:
     """Another name for the entry `name`, which is taken, with a suffix of a few hex `digits`.
 
-    It is a valid entry name wherever `name` is one.
+    It is a valid entry name in every layout in which `name` is.
     """
     for layout in LAYOUTS.values():
         if layout.names is not None and layout.holds(name, is_directory=True):
@@ -308,9 +306,10 @@ def another_name(name: str, digits: str) -> str:
 
 
 def held_name(path: str, digits: str, prefix: str = "") -> str:
-    """The name in the holding area of what was just claimed at `path`, which can be read from it.
+    """The name in the holding area for what was just claimed at `path`, which `place_of` reads
+    back.
 
-    A path that is too long for that is cut at its front.
+    A path that is too long is cut at the front.
     """
     escaped = path.replace("%", "%25").replace("/", "%2F")
     room = MAX_NAME_BYTES - len(prefix) - len(digits) - len(FROM)
@@ -322,16 +321,16 @@ def held_name(path: str, digits: str, prefix: str = "") -> str:
 def _fitting(path: str, escaped: str, room: int) -> str:
     if len(os.fsencode(escaped)) > room:
         escaped = path.rpartition("/")[2].replace("%", "%25")
-        # A name that begins with a dot could be one of the root's own.
+        # A name that starts with a dot could be one of the root's own files.
         while len(os.fsencode(escaped)) > room or escaped.startswith("."):
             escaped = escaped[1:]
     return escaped or CUT_LABEL
 
 
 def place_of(held: str) -> str:
-    """The path that a claimed entry of that name had; "" if it is to be deleted.
+    """The former path of the claimed entry named `held`; "" if it is to be deleted.
 
-    Anybody may have given it that name: a path that could be no entry's is "" as well.
+    The name may have been forged, so a path that no entry can have gives "" too.
     """
     path = held.partition(FROM)[2].replace("%2F", "/").replace("%25", "%")
     parts = path.split("/")
@@ -341,7 +340,7 @@ def place_of(held: str) -> str:
 
 
 def is_inside(relative: str, directory: str) -> bool:
-    """Whether the path `relative` is `directory` itself or lies below it."""
+    """Whether the path `relative` is `directory` itself or below it."""
     return relative == directory or relative.startswith(directory + "/")
 
 

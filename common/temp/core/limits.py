@@ -1,7 +1,7 @@
-"""What chooses an entry for removal: each rule says whether it does, and why.
+"""The limits, which choose entries for removal: each rule says whether it does, and why.
 
 A limit is a rule here, a field of `Policy` in `policy`, and a key in `store/root/settings.py`.
-Sums over several entries are made in `cases`.
+Sums over several entries are computed in `cases`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _max_age(case: Case) -> Reason | Silence | None:
     if limit is None:
         return None
     if over := spell_excess(case.age, limit):
-        # Half of all entries may go, and `Reason(…)` takes twice as long.
+        # Half of all entries may go, and calling `Reason(…)` takes twice as long.
         return tuple.__new__(Reason, ("expired", "goes", f"{over}{case.where}"))
     return lambda: Reason(
         "max age", "silent", f"{' ≤ '.join(spell_comparison(case.age, limit))}{case.where}"
@@ -80,7 +80,7 @@ def _max_files(case: Case) -> Reason | Silence | None:
 
 
 class _Sum(NamedTuple):
-    """A limit on sums: its name where it chooses nothing and where it does, and how to spell it."""
+    """A limit on sums: its name within the limit and over it, and how to spell its values."""
 
     within: str
     over: str
@@ -95,7 +95,7 @@ _FILES: Final = _Sum("max files", "over files", spell_inodes, str)
 def _sum(
     sums: tuple[int, int], most: int | None, own: int | None, what: _Sum
 ) -> Reason | Silence | None:
-    """What a limit on the sum of all newer entries says, and its `own` on those in the category."""
+    """The result of a limit on the sum of all newer entries, and of its `own` for the category."""
     of_all, of_category = sums
     if most is not None and of_all > most:
         return Reason(what.over, "goes", _spell_sum(what, of_all, _ALL, most))
@@ -146,7 +146,7 @@ def _high_water(case: Case) -> Reason | Silence | None:
     return lambda: Reason("high water", "silent", f"{over}; not needed to reach low_water {low}")
 
 
-# The same few for all entries, and spelling one takes longer than judging by it.
+# All entries share a few limits, and spelling one takes longer than judging by it.
 _spell_limit = lru_cache(maxsize=64)(lambda name, limit: SPELLED_LIMITS[name](limit))
 _spell_fullness = lru_cache(maxsize=64)(spell_shares)
 

@@ -1,4 +1,4 @@
-"""Files with several names (hard links): they count once, and their last name frees them."""
+"""Counts files with several names (hard links) once: only removing the last name frees them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # a protocol takes longer to define than all else here
     from typing import Protocol
 
     class Tree(Protocol):
-        """What takes space on disk, that of its `links` included."""
+        """Something that takes space on disk, including its `links`."""
 
         @property
         def size(self) -> int:
@@ -20,18 +20,18 @@ if TYPE_CHECKING:  # a protocol takes longer to define than all else here
 
         @property
         def links(self) -> tuple[Link, ...]:
-            """The files in it that have names elsewhere too."""
+            """The files in it that also have names elsewhere."""
 
         @property
         def inodes(self) -> int:
-            """How many files and directories it is, each counted once."""
+            """The number of its files and directories, each counted once."""
 
 
 class Link(NamedTuple):
-    """A file in a tree that also has names outside of it.
+    """A file in a tree that also has names outside it.
 
-    `file` is its device and inode. Of its `names` in all, `met` are in the tree; its `size` is in
-    bytes on disk.
+    `file` is its device and inode, `names` its link count, `met` how many of those names are in the
+    tree, and `size` its bytes on disk.
     """
 
     file: tuple[int, int]
@@ -41,7 +41,7 @@ class Link(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """What is added up: how much of it is a tree, and how much one of the files in it."""
+    """A quantity to add up: its value for a whole tree, and for one linked file in it."""
 
     of_tree: Callable[[Tree], int]
     of_link: Callable[[Link], int]
@@ -55,7 +55,7 @@ _LINKS: Final = attrgetter("links")
 
 
 def once(trees: Iterable[Tree], amount: Amount = BYTES) -> list[int]:
-    """What each of the trees adds to those before it: a file counts where it is first met."""
+    """What each tree adds to the ones before it: a file counts where it is first met."""
     trees = list(trees)
     added = list(map(amount.of_tree, trees))
     seen: set[tuple[int, int]] = set()
@@ -68,14 +68,14 @@ def once(trees: Iterable[Tree], amount: Amount = BYTES) -> list[int]:
 
 
 class Freeing:
-    """Adds up what removing trees frees, one after the other."""
+    """Adds up what removing trees one after the other frees."""
 
     def __init__(self) -> None:
         self._left: dict[tuple[int, int], int] = {}
-        """How many names are left of each file that had several."""
+        """The number of remaining names of each file that had several."""
 
     def add(self, tree: Tree) -> int:
-        """The bytes that removing `tree` frees, after those that were added before."""
+        """The bytes that removing `tree` frees once the trees added before are gone."""
         size = tree.size
         for file, names, met, bytes_of_it in tree.links:
             before = self._left.get(file, names)
@@ -86,6 +86,6 @@ class Freeing:
 
 
 def freed(trees: Iterable[Tree]) -> list[int]:
-    """The bytes that removing each of the trees frees, in this order."""
+    """The bytes that removing each of the trees in this order frees."""
     add = Freeing().add
     return [add(tree) if tree.links else tree.size for tree in trees]

@@ -1,4 +1,4 @@
-"""What will happen and what did: a plan of steps, and their outcomes."""
+"""The plan of a sweep, its steps and their outcomes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Status = Literal["done", "skipped", "failed"]
 
 
 class Step(NamedTuple):
-    """One entry's share of a plan. `stays` is how many bytes of it stay in its place, for
-    `keep_files`; `None` if it goes whole.
+    """One entry's share of a plan. `stays` is how many of its bytes `keep_files` leaves in place;
+    `None` if the whole entry goes.
     """
 
     entry: Entry
@@ -30,12 +30,12 @@ class Step(NamedTuple):
 class Plan(NamedTuple):
     """What a sweep of `root` would do, and what it leaves alone and why.
 
-    `out_of_scope` counts the entries that `--category` or `--name` left out of the question.
-    `archives` are deleted before the steps: what could be undone, if its time is over or the disk
-    is low, and then archives, if it is. Their entries' paths are those in there. `free` is how much
-    was free on the root's filesystem, `capacity` that and what was used, `archives_move` whether
-    what is archived comes to lie on another, `undo_for` for how many seconds what goes undoably can
-    be undone, and `entries` how many there were in all.
+    `out_of_scope` counts the entries excluded by `--category` or `--name`. `archives` are deleted
+    before the steps: entries set aside whose undo time is over or, if the disk is low, others, and
+    then archives. The paths of their entries are relative to the undo area or the archive. `free`
+    is the free space on the root's filesystem, `capacity` that plus the used space, `archives_move`
+    whether archiving moves entries to another filesystem, `undo_for` for how many seconds undoable
+    steps can be undone, and `entries` how many entries there were in all.
     """
 
     root: str
@@ -55,26 +55,26 @@ class Plan(NamedTuple):
 
     @property
     def disposal(self) -> Disposal:
-        """How entries go by this plan. What is left of one that began to go is always deleted."""
+        """How entries go by this plan. The rest of a partly removed entry is always deleted."""
         wanted = (step.disposal for step in self.steps if not step.entry.unfinished)
         return next(wanted, "delete")
 
     @property
     def wanted_free(self) -> int | None:
-        """How many bytes the policy wants to be free, if it does."""
+        """How many bytes the policy wants free; `None` if it does not say."""
         return self.policy.wanted_free(self.free, self.capacity)
 
     @property
     def is_measured(self) -> bool:
-        """Whether the sizes of all that goes are known."""
+        """Whether the sizes of all entries that go are known."""
         return not any(step.entry.partial for step in self.steps)
 
     @property
     def planned_bytes(self) -> int:
-        """Bytes that the steps should free after the archives: a forecast. Trash, archive and what
-        can be undone free none, but for an archive on another filesystem.
+        """Forecast of the bytes the steps free after the archives. Trashed, archived and undoable
+        entries free none, unless the archive is on another filesystem.
 
-        Too few where not all `is_measured`.
+        Too low unless the plan `is_measured`.
         """
         archives = [step.entry for step in self.archives]
         staying = sum(step.stays or 0 for step in self.steps if self.frees_space(step.disposal))
@@ -83,7 +83,7 @@ class Plan(NamedTuple):
 
     @property
     def linked_bytes(self) -> int:
-        """Bytes in what the steps free that stay, because hard links elsewhere keep them."""
+        """Bytes of the entries to free that stay because hard links elsewhere keep them."""
         return sum(once(self._freeing)) - sum(freed(self._freeing))
 
     @property
@@ -91,25 +91,25 @@ class Plan(NamedTuple):
         return [step.entry for step in self.steps if self.frees_space(step.disposal)]
 
     def frees_space(self, disposal: Disposal) -> bool:
-        """Whether entries that go by `disposal` free their space."""
+        """Whether entries disposed of by `disposal` free their space."""
         return DISPOSALS[disposal].frees_space(archives_move=self.archives_move)
 
     def _is_near(self, step: Step) -> bool:
-        """Whether what it deletes, which was set aside or archived, is on the disk of the root."""
+        """Whether the set-aside or archived entry it deletes is on the root's disk."""
         return not (DISPOSALS[step.disposal].in_archive and self.archives_move)
 
     @property
     def planned_archive_bytes(self) -> int:
-        """Bytes that deleting `archives` should free: a forecast."""
+        """Forecast of the bytes that deleting `archives` frees."""
         return sum(freed(step.entry for step in self.archives))
 
     def shortfall(
         self, reached: int | None = None, undone: Collection[str] = ()
     ) -> Shortfall | None:
-        """What is lacking where the disk is low and this plan cannot help it, if it is so.
+        """The free space still lacking after this plan; `None` if there is enough or no target.
 
-        `reached` is how many bytes are free after it; without, the forecast. The steps of the
-        entries `undone` were not carried out.
+        `reached` is the number of bytes free after it; the default is the forecast. `undone` has
+        the paths of entries whose steps were not carried out.
         """
         wanted = self.wanted_free
         if wanted is None or self.free is None:
@@ -140,9 +140,9 @@ _NOT_REMOVED: Final = "not removed"
 
 
 class Shortfall(NamedTuple):
-    """That less is free than is wanted, and by what how many bytes are held.
+    """Less space is free than wanted; `held` says how many bytes stay, and for what reason.
 
-    `more` tells that there are entries that were not asked for, since it should have been enough.
+    `more` means that more entries could go, which the plan left out since it expected enough.
     """
 
     wanted: int
@@ -152,11 +152,11 @@ class Shortfall(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The outcome of one step. `freed_bytes` is measured, never the forecast.
+    """The outcome of one step. `freed_bytes` is measured, never forecast.
 
-    `until` is until when it can be undone (seconds since 1970), if it can be. `stays` tells that
-    files of the entry are still in its place. `packed_bytes` is how many bytes a copy of it takes
-    in the archive; `None` if it was moved there, or not archived.
+    `until` is the end of its undo time (seconds since 1970), if it can be undone. `stays` tells
+    that files of the entry are still in place. `packed_bytes` is how many bytes a copy takes in the
+    archive; `None` if the entry was moved there, or not archived.
     """
 
     step: Step
@@ -169,11 +169,11 @@ class Outcome(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a sweep did. `finished` counts the leftovers of killed sweeps that it completed.
+    """The result of a sweep. `finished` counts the leftovers of killed sweeps that it completed.
 
     `background` means that entries were only moved aside, and a process is deleting them now.
-    `dropped` has the outcomes for the archives that the plan names, and `free` is how much is free
-    now, if the policy asks for free space.
+    `dropped` has the outcomes for the plan's `archives`, and `free` is the free space afterwards,
+    if the policy asks for free space.
     """
 
     plan: Plan
@@ -193,19 +193,19 @@ class Report(NamedTuple):
 
     @property
     def archived_bytes(self) -> int:
-        """Bytes that what was archived takes in the archive."""
+        """Bytes that the archived entries take in the archive."""
         archived = [one for one in self.done if DISPOSALS[one.step.disposal].needs_archive]
         moved = [one.step.entry for one in archived if one.packed_bytes is None]
         return sum(once(moved)) + sum(one.packed_bytes or 0 for one in archived)
 
     @property
     def done(self) -> tuple[Outcome, ...]:
-        """The outcomes of the entries that are gone from where they were."""
+        """The outcomes of the entries that are gone from their place."""
         return tuple(outcome for outcome in self.outcomes if outcome.status == "done")
 
     @property
     def shortfall(self) -> Shortfall | None:
-        """What is lacking where the disk is low after the sweep, if it is so and known."""
+        """The free space still lacking after the sweep; `None` if there is enough or unknown."""
         if self.free is None:
             return None
         undone = {one.step.entry.path for one in self.outcomes if one.status != "done"}
@@ -213,7 +213,7 @@ class Report(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether an entry failed, or could not be seen and is still there."""
+        """Whether an entry failed, or one that could not be read is still there."""
         gone = {outcome.step.entry.path for outcome in self.done}
         outcomes = (*self.dropped, *self.outcomes)
         return any(outcome.status == "failed" for outcome in outcomes) or any(
@@ -222,7 +222,7 @@ class Report(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Which entries a command is about: one category, and a glob for names; `None` is all."""
+    """The entries a command applies to: one category, and a glob for names; `None` means all."""
 
     category: str | None = None
     name: str | None = None
@@ -238,8 +238,8 @@ ALL: Final = Scope()
 
 
 class Recorded(NamedTuple):
-    """An entry that an earlier plan meant: where it was, which one, when it last changed, and how
-    large it was (on disk, and in files and directories), if all of it was seen.
+    """An entry in an earlier plan: its path, its identity, when it last changed, and how large it
+    was (on disk, and in files and directories) if all of it was measured.
     """
 
     path: str
@@ -250,24 +250,24 @@ class Recorded(NamedTuple):
     items: int | None = None
 
     def is_as_large(self, entry: Entry) -> bool:
-        """Whether `entry` is as large as then: what is copied there may bring its times along."""
+        """Whether `entry` has the recorded size; files copied into it may keep their old times."""
         if entry.partial or self.size is None or self.items is None:
             return True
         return (self.size, self.items) == (entry.size, entry.files + entry.directories)
 
 
 class Divergence(NamedTuple):
-    """An entry that an earlier plan meant and that does not go, and why."""
+    """An entry of an earlier plan that does not go now, and why."""
 
     path: str
     why: str
 
 
 def again(plan: Plan, recorded: Iterable[Recorded]) -> tuple[Plan, tuple[Divergence, ...]]:
-    """`plan`, drawn now, reduced to the steps that were `recorded`; and for the recorded steps that
-    are not in it, what changed.
+    """The current `plan` reduced to the `recorded` steps; and for each recorded step that is not in
+    it, what changed.
 
-    An entry goes only if it is the same file or directory, and nothing in it changed since.
+    An entry goes only if it is the same file or directory and nothing in it has changed since.
     """
     steps = {step.entry.path: step for step in plan.steps}
     kept = {verdict.entry.path: verdict for verdict in plan.kept}
@@ -289,7 +289,7 @@ def again(plan: Plan, recorded: Iterable[Recorded]) -> tuple[Plan, tuple[Diverge
             chosen.append(step._replace(reason=_PLANNED))
         elif verdict is not None:
             diverged.append(Divergence(wanted.path, f"is kept: {verdict.reason}"))
-    # What diverged was asked about, and is told; of what is left in `steps` nobody spoke.
+    # Divergences are reported one by one; the steps left in `steps` were not in the plan file.
     return plan._replace(steps=tuple(chosen), kept=(), out_of_scope=len(steps)), tuple(diverged)
 
 
@@ -309,11 +309,11 @@ def draft(
     forgotten: Iterable[tuple[Entry, Reason]] = (),
     undo_for: float = DAY,
 ) -> Plan:
-    """The plan that follows from `verdicts`, oldest first; what goes only for want of space comes
-    last, and by its cost.
+    """The plan that follows from `verdicts`, oldest first; entries that go only because space is
+    low come last, ordered by cost.
 
-    What is left of an entry that a clean began to remove is deleted, by whatever disposal others
-    go: what could be kept of it was kept before that.
+    The rest of an entry that a clean began to remove is deleted, whatever the disposal of the
+    others: what could be kept of it was kept before.
     """
     steps: list[Step] = []
     kept: list[Verdict] = []
