@@ -1,4 +1,4 @@
-"""An object store for tests: a server that speaks S3, and a proxy that gets in its way."""
+"""An object store for tests: a server that speaks S3, and a proxy that disturbs its traffic."""
 
 from __future__ import annotations
 

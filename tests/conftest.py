@@ -1,4 +1,4 @@
-"""Every test has a project of its own and a system temporary directory of its own."""
+"""Gives every test its own project and its own system temporary directory."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ from tests.support import REPOSITORY, end_leases, make_project
 FIGURE = "figure"
 
 _numbers = itertools.count()
-"""Those of the directories of tests."""
+"""Numbers for the names of test directories."""
 
 _unused: list[Path] = []
-"""A temporary directory that a test which has no directory of its own left as it was."""
+"""A system temporary directory that a test without `tmp_path` left unused, for the next one."""
 
-# Deadlines would be those of the machine. `--hypothesis-profile=thorough` looks for longer.
+# Deadlines would depend on the machine. `--hypothesis-profile=thorough` searches for longer.
 settings.register_profile("quick", deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("quick")
 
-# Hundreds of processes are started here, and each would compile the whole package again.
+# Tests start hundreds of processes, and each would compile the whole package again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Before the clients' tests import NumPy, whose threads would be there already when tests fork.
+# Set before the clients' tests import NumPy, whose threads would already run when tests fork.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 warm.wait_for_no_disk()
-os.environ.setdefault("GIT_TEST_FSYNC", "false")  # nor does git
+os.environ.setdefault("GIT_TEST_FSYNC", "false")  # neither does git wait
 
-# Tests interrupt what they start, and a process in the background of a script would pass on that
-# it ignores these.
+# Tests interrupt the processes they start, which would inherit ignored signals if pytest itself
+# was started in the background of a script.
 for _signal, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
     _number = getattr(signal, _signal, None)
     if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
@@ -59,7 +59,9 @@ for _signal, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", sig
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Three workers for two processors, as tests wait a lot, up to four; none for a single file."""
+    """Three workers for two processors, since tests wait a lot, at most four; none for a single
+    file.
+    """
     paths = [argument.partition("::")[0] for argument in config.args]
     if len(paths) == 1 and paths[0].endswith(".py"):
         return 0
@@ -68,17 +70,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector, and each forked child, all that collecting has left."""
+    """Freeze all objects made by collection, so that neither the garbage collector nor forked
+    children touch them.
+    """
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Call it with one line that says what was counted; printed at the end of the run."""
+    """A function to call with one line of counts, which is printed at the end of the run."""
 
     def note(line: str) -> None:
-        # What a report carries comes through from the workers of pytest-xdist, too.
+        # User properties of a report also come through from the workers of pytest-xdist.
         request.node.user_properties.append((FIGURE, line))
 
     return note
@@ -108,7 +112,7 @@ def measured_forks(tmp_path_factory: pytest.TempPathFactory) -> Forks | None:
 
 @pytest.fixture(scope="session", autouse=True)
 def warm_interpreter() -> Iterator[None]:
-    """It is started before any test counts descriptors."""
+    """Starts the warm interpreter before any test counts descriptors."""
     warm.start()
     yield
     warm.stop()
@@ -126,12 +130,13 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A new bucket, with what a client needs in the environment.
+    """A new bucket, with the settings of a client in the environment.
 
-    Only child processes may use it: obstore starts threads, after which a process forks no more.
+    Only child processes may use it: obstore starts threads, after which a process cannot fork
+    safely.
     """
     for module in ("obstore.store", "obstore.exceptions", "concurrent.futures.thread"):
-        import_module(module)  # once, for all children; that starts no thread yet
+        import_module(module)  # once, for all children; this does not start threads yet
     place = Place(s3_server, f"b{os.urandom(6).hex()}")
     s3_server.ask("PUT", place.bucket)
     for name, text in {**KEYS, "AWS_ENDPOINT_URL": s3_server.url}.items():
@@ -141,7 +146,7 @@ def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 @pytest.fixture
 def configured(project: Path, bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """The bucket that the settings of the project name; what fails is tried again at once."""
+    """The bucket, set as the archive of the project; failed requests are retried at once."""
     with open(project / "pyproject.toml", "a") as file:
         file.write(f'[tool.tempkeep]\narchive = true\narchive_location = "{bucket.location}"\n')
     monkeypatch.setitem(RETRIES, "max_retries", 2)
@@ -151,8 +156,8 @@ def configured(project: Path, bucket: Place, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of the test's own, as pytest's, without the link that it makes for each."""
-    name = re.sub(r"\W", "_", request.node.name)[:20]  # a socket below has to have room
+    """A directory for the test alone, like pytest's, but without its symlink for each test."""
+    name = re.sub(r"\W", "_", request.node.name)[:20]  # leaves room for socket paths
     directory = tmp_path_factory.getbasetemp() / f"{name}-{next(_numbers)}"
     directory.mkdir(mode=0o700)
     return directory
@@ -165,7 +170,7 @@ def own_system_temp(
     monkeypatch: pytest.MonkeyPatch,
     measured_forks: Forks | None,
 ) -> Iterator[Path]:
-    """A directory in place of the system's temporary one, so that tests see only their own."""
+    """A private directory in place of the system's temporary one, so that tests only see theirs."""
     has_directory = "tmp_path" in request.fixturenames
     if has_directory:
         directory: Path = request.getfixturevalue("tmp_path") / "system-temp"
@@ -178,14 +183,14 @@ def own_system_temp(
         directory.mkdir(mode=0o700)
     monkeypatch.setenv("TMPDIR", str(directory))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    # Nor may one see what those who run the tests, or other tests, have.
+    # Hide the state of the user who runs the tests, and of other tests.
     monkeypatch.setenv("XDG_STATE_HOME", str(directory / "state"))
     monkeypatch.setattr(place, "_home_of_user", lambda: "")
     monkeypatch.setattr(place, "_has_warned", False)
     monkeypatch.setattr(names, "_newest", 0)
     place._roots.clear()
     yield directory
-    # As at the end of a process: else every test leaves an owner file open for those after it.
+    # As at the end of a process; otherwise the owner file of every test would stay open.
     end_leases()
     if measured_forks is not None:
         measured_forks.collect()
@@ -194,7 +199,7 @@ def own_system_temp(
 
 
 def _is_unused(directory: Path) -> bool:
-    """Whether a test has left no trace in it."""
+    """Whether a test has left `directory` unchanged."""
     try:
         return directory.lstat().st_mode == 0o40700 and not os.listdir(directory)
     except OSError:
@@ -210,7 +215,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def builder(shared: Path) -> Builder:
-    """What builds and installs with hatchling."""
+    """Builds and installs with hatchling."""
     return Builder(shared)
 
 
@@ -222,7 +227,7 @@ def wheel(builder: Builder) -> Path:
 
 @pytest.fixture(scope="session")
 def venv_of(shared: Path, builder: Builder, wheel: Path) -> Callable[[str, str], Path]:
-    """The environment of that kind, made at first use."""
+    """A function that returns the virtual environment of a kind, made at first use."""
 
     def find(kind: str, python: str) -> Path:
         venv = shared / f"{kind}{'' if python == sys.executable else ' other'}".replace(" ", "-")
@@ -246,7 +251,7 @@ def venv_of(shared: Path, builder: Builder, wheel: Path) -> Callable[[str, str],
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project, which is the working directory."""
+    """A project that is the working directory."""
     directory = make_project(tmp_path / "project")
     monkeypatch.chdir(directory)
     return directory
@@ -254,19 +259,21 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def root(project: Path) -> Path:
-    """The root of that project, not yet made."""
+    """The root of that project, which does not exist yet."""
     return project / ".tmp"
 
 
 @pytest.fixture
 def tested(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A project of its own to run pytest in, which loads the plugin as a new process would."""
-    # And so after coverage has begun, as it has not when this very run loads it.
+    """A separate project to run pytest in, which loads the plugin as a new process would."""
+    # Loading it again also measures it: this run loaded it before coverage began.
     for name in ("common.temp", "tempkeep"):
         monkeypatch.delitem(sys.modules, f"{name}.pytest_plugin", raising=False)
     monkeypatch.delenv("PYTEST_KEEP_TEMPS", raising=False)
-    monkeypatch.delenv("HOME")  # which pytester sets to this directory; home is no project
-    # What is loaded for a run is forgotten after it, and to look for plugins takes a while.
+    monkeypatch.delenv(
+        "HOME"
+    )  # pytester sets it to this directory, and the home directory is never a project
+    # Modules loaded for a run are unloaded after it, and searching for plugins takes a while.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p _tempkeep_pytest -p no:cacheprovider")
     pytester.makepyprojecttoml("")

@@ -1,4 +1,4 @@
-"""The README and the pages in `docs`: where they are, and what is in them."""
+"""The README and the pages in `docs`: where they are, and their contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both managers of tracked files, driven by the same plain calls."""
+"""Drives both managers of tracked files with the same plain calls."""
 
 from __future__ import annotations
 

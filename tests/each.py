@@ -1,4 +1,4 @@
-"""Many cases in one test."""
+"""Runs many cases in one test."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ Test = Callable[..., None]
 
 
 def each(names: str | tuple[str, ...], cases: Iterable[Any]) -> Callable[[Test], Test]:
-    """As `pytest.mark.parametrize`, in one test with the same fixtures for all cases; what fails
-    names its case. For quick cases that leave nothing behind.
+    """Like `pytest.mark.parametrize`, but in one test with the same fixtures for all cases. A
+    failure names its case. For quick cases that leave nothing behind.
     """
     wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     given = [dict(zip(wanted, one if len(wanted) > 1 else [one], strict=True)) for one in cases]

@@ -1,7 +1,7 @@
-"""What forked children cover counts: each hands what is new to the process that runs the tests.
+"""Coverage of forked children: each passes on new lines to the process that runs the tests.
 
-coverage's own `patch = _exit` has each child write a database of all that was ever covered. Here a
-child appends to one file what its parent has not covered yet, which is mostly nothing.
+With coverage's own `patch = _exit`, each child writes a database of everything covered so far. Here
+a child appends only what its parent has not covered yet, usually nothing, to one file.
 """
 
 from __future__ import annotations

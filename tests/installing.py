@@ -1,4 +1,4 @@
-"""Real installs for tests: one wheel for a whole run, and environments that cost little to make."""
+"""Real installs for tests: one wheel for a whole run, and environments that are cheap to make."""
 
 from __future__ import annotations
 

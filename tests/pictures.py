@@ -1,7 +1,7 @@
-"""The pictures of the docs: `python3 -m tests.pictures` makes them anew, of a real run.
+"""The pictures of the docs: `python3 -m tests.pictures` regenerates them from a real run.
 
-A terminal of a fixed width shows what the commands print, which is written as SVG; the page is
-photographed by a headless Chromium, light and dark.
+The output of the commands, in a terminal of fixed width, is written as SVG. A headless Chromium
+takes screenshots of the page, light and dark.
 """
 
 from __future__ import annotations

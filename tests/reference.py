@@ -1,4 +1,4 @@
-"""What is made of the code, parts of the docs and schemas: `python3 -m tests.reference`."""
+"""Generates parts of the docs, and the schemas, from the code: `python3 -m tests.reference`."""
 
 from __future__ import annotations
 

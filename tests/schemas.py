@@ -1,4 +1,4 @@
-"""The JSON Schemas of both settings files, made of the keys: `python3 -m tests.reference`."""
+"""Makes the JSON Schemas of both settings files from the keys: `python3 -m tests.reference`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INTERVAL: Final = (
 _DURATION: Final = r"^\s*[0-9]{1,6}\s*[mhdw]\s*$"
 _SHARE: Final = r"^\s*(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)\s*%\s*$"
 _PATH: Final = r"^[^\u0000]+$"
-_FILES: Final = r"^(?!/)(?!([\s\S]*/)?\.\.(/|$))(?!(\.?/)*\.?$)"
+_FILES: Final = r"^(?!/|(\.?/)*\.te?mp/+[^/])(?!([\s\S]*/)?\.\.(/|$))(?!(\.?/)*\.?$)"
 _GLOB: Final = r"^(?!/|(\./?)?$)(?!(.*/)?\.\.(/|$))(?!.*(\*\*[^/]|[^/]\*\*)).*$"
 _NUMBER: Final = {"type": "number", "minimum": 0}
 

@@ -1,4 +1,4 @@
-"""What many tests need: entries as values, projects on disk, real commands, real processes."""
+"""Shared helpers of tests: entries as values, projects on disk, real commands, real processes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ MANY_OPEN = "Too many open files; raise the limit of open files (ulimit -n), or 
 READ_ONLY = "Read-only file system; remount that filesystem writable, or work elsewhere"
 NO_DIRECTORY = "Not a directory; something else is in the place of a directory: move it away"
 LINK = "Too many levels of symbolic links; a symlink is in its place: remove that"
-"""What the disk says, and what to do."""
+"""Messages for errors of the disk, with their remedies."""
 
 HOSTILE_NAMES = [
     "",
@@ -103,7 +103,7 @@ HOSTILE_NAMES = [
     "~/../victim\x7f",
     "output/../../victim",
 ]
-"""Forty that are no safe path component."""
+"""Forty names that are not safe path components."""
 
 _ENTRY: dict[str, Any] = {
     "path": "debug/demo_1699990000",
@@ -118,7 +118,7 @@ _ENTRY: dict[str, Any] = {
 def entry(**overrides: Any) -> Entry:
     """An entry that nothing protects, changed an hour before `NOW`.
 
-    `shared` bytes of it are in a file that has another name elsewhere.
+    `shared` bytes of it are in a file with another hard link elsewhere.
     """
     shared = overrides.pop("shared", 0)
     if shared:
@@ -127,9 +127,9 @@ def entry(**overrides: Any) -> Entry:
 
 
 def link(size: int, inode: int = 0, *, names: int = 2, met: int = 1) -> Link:
-    """A file of that size with several names, `met` of them in the tree that has it.
+    """A file of `size` bytes with several hard links, `met` of them in its tree.
 
-    Without an `inode` it is another file each time.
+    Without an `inode`, it is another file each time.
     """
     return Link((1, inode or next(_INODES)), names, met, size)
 
@@ -146,14 +146,16 @@ def make_project(directory: Path, pyproject: str = "") -> Path:
 
 
 def have_git_ignore(patterns: Iterable[str], where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have git ignore them everywhere, as a person may have it configured."""
+    """Make git ignore `patterns` everywhere, as a user may have configured it."""
     (where / "ignored").write_text("\n".join(patterns))
     (where / "gitconfig").write_text(f'[core]\nexcludesFile = "{where}/ignored"\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(where / "gitconfig"))
 
 
 def make_entry(root: Path, relative: str, *, age_hours: float = 0.0, files: int = 1) -> Path:
-    """A directory with files in `root`, made without `common.temp`, last changed that long ago."""
+    """A directory with files in `root`, made without `common.temp` and last changed `age_hours`
+    ago.
+    """
     path = root / relative
     path.mkdir(parents=True)
     for index in range(files):
@@ -163,7 +165,7 @@ def make_entry(root: Path, relative: str, *, age_hours: float = 0.0, files: int 
 
 
 def set_aside_earlier(manifest: Path, hours: float) -> None:
-    """Have what was set aside with that manifest look as if that had been so long ago."""
+    """Make the entry of `manifest` look as if it had been set aside `hours` ago."""
     then = time.time() - hours * HOUR
     when = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(then))
     told = {**json.loads(manifest.read_text()), "archived_at": when, "boot": "another"}
@@ -176,10 +178,10 @@ def set_aside_earlier(manifest: Path, hours: float) -> None:
 
 
 def age(path: Path, hours: float) -> None:
-    """Make it `hours` old: the modification times of all that `path` holds, itself included, and
-    when it arrived, if it is an entry of a root.
+    """Make `path` look `hours` old: its modification time and those of everything in it, and its
+    arrival if it is an entry of a root.
 
-    The time in its name stays: make what is to be older than that in `long_ago`.
+    The time in its name stays. To make an entry with an older name, use `long_ago`.
     """
     when = time.time() - hours * HOUR
     if path.is_symlink() or not path.is_dir():
@@ -194,7 +196,7 @@ def age(path: Path, hours: float) -> None:
 
 
 def _note_arrival(path: Path, when: float) -> None:
-    """Record when it arrived, if it is an entry, as a clean does that puts one back."""
+    """Record the arrival of an entry, like a clean that puts one back."""
     for root in (path.parent, path.parent.parent):
         if root.name == ".tmp" or (root / ".tempkeep").is_dir():
             relative = path.relative_to(root).as_posix()
@@ -214,12 +216,12 @@ def _note_arrival(path: Path, when: float) -> None:
 
 
 LONG_AGO = "import time; _now = time.time; time.time = lambda: _now() - 1000 * 3600\n"
-"""The start of a program by whose clock it was made a thousand hours ago."""
+"""The start of a program whose clock is a thousand hours behind."""
 
 
 @contextmanager
 def long_ago(hours: float = 1000) -> Iterator[None]:
-    """The clock of this process is so many hours behind."""
+    """Set the clock of this process back by `hours`."""
     now = time.time
 
     def behind() -> float:
@@ -232,11 +234,11 @@ def long_ago(hours: float = 1000) -> Iterator[None]:
 NO_PLUGINS = " ".join(
     f"-p no:{name}" for name in ("zarr", "anyio", "hypothesispytest", "pytest_cov", "cacheprovider")
 )
-"""The options of a pytest that is run by a test: without what takes long to load, or measures."""
+"""Options for a pytest run by a test: without plugins that load slowly or measure."""
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a command: this one's, without what would change what it prints."""
+    """The environment of a command: this one, without variables that change what it prints."""
     left_out = ("TEMPKEEP_", "PYTEST_", "COV_CORE", "GITHUB_")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(left_out)}
     path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
@@ -246,12 +248,12 @@ def environment(**more: str) -> dict[str, str]:
 def inv(
     *arguments: str, cwd: Path, stdin: str | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """A real `inv` run in `cwd`; never raises for its exit code."""
+    """A real run of `inv` in `cwd`. Does not raise for its exit code."""
     return run([sys.executable, "-m", "invoke", *arguments], cwd=cwd, stdin=stdin, **more)
 
 
 def tempkeep(*arguments: str) -> int:
-    """The exit code of the program `tempkeep`, run in this process; it prints as it would."""
+    """The exit code of the program `tempkeep`, run in this process with its usual output."""
     program = Program(namespace=ns, name="tempkeep", binary="tempkeep")
     try:
         with mock.patch.object(sys, "argv", ["tempkeep", *arguments]):
@@ -265,7 +267,7 @@ def forked(
     *arguments: str, cwd: str | Path, stdin: str = "", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """The program `tempkeep`, run in `cwd` by a forked child: as real as `run`, but quicker, and
-    what it covers counts. Its environment is `env`, or that of `run`.
+    with coverage. Its environment is `env`, or the same as in `run`.
     """
     from common.temp.__main__ import program
 
@@ -299,7 +301,7 @@ def forked(
 def run(
     command: Sequence[str], *, cwd: Path, stdin: str | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """A real command in `cwd`, with its output as text; never raises for its exit code."""
+    """A real command in `cwd`, with its output as text. Does not raise for its exit code."""
     return run_in(environment(**more), command, cwd=cwd, stdin=stdin)
 
 
@@ -311,7 +313,7 @@ def run_in(
     stdin: str | None = None,
     server: Server | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """The same in that environment, forked by `server` if there is one."""
+    """Like `run`, in the environment `env`, forked by `server` if there is one."""
     with Started(
         command,
         server=server,
@@ -334,7 +336,9 @@ def run_in(
 def run_client(
     name: str, *command: str | Path, cwd: Path | None = None, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Python with those arguments, as that client in `projects` is run: in this environment."""
+    """Python with the arguments `command`, run like the client `name` in `projects`, in this
+    environment.
+    """
     env = dict(os.environ)
     server = in_environment(sys.executable, env, name)
     given = [sys.executable, *map(str, command)]
@@ -350,7 +354,7 @@ def status(cwd: Path, *arguments: str, **more: str) -> dict[str, Any]:
 
 
 def check_report(document: dict[str, Any]) -> dict[str, Any]:
-    """`document`, if it is what the schema says that `--format json` prints."""
+    """`document`, after checking it against the schema of `--format json`."""
     _report_validator().validate(document)
     return document
 
@@ -396,7 +400,7 @@ def process(code: str, *, cwd: Path, **more: str) -> Iterator[Process]:
 
 
 def as_plain_user(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """A real `inv` for which file permissions count: root's power over them is dropped."""
+    """A real run of `inv` to which file permissions apply, even if the superuser runs the tests."""
     command = [sys.executable, "-m", "invoke", *arguments]
     if os.geteuid() == 0:
         if not shutil.which("setpriv"):
@@ -406,7 +410,7 @@ def as_plain_user(*arguments: str, cwd: Path, **more: str) -> subprocess.Complet
 
 
 def let_others_reach(directory: Path) -> None:
-    """Let every user pass through all that lies above `directory`, wherever tests run."""
+    """Let every user search the directories above `directory`, wherever tests run."""
     for above in directory.parents:
         mode = above.stat().st_mode
         if mode & 0o011 != 0o011:
@@ -414,13 +418,13 @@ def let_others_reach(directory: Path) -> None:
 
 
 def working_in(root: Path, label: str = "x") -> AbstractContextManager[Path]:
-    """A new directory in `root`, of this process, which is gone when the block ends."""
+    """A new directory in `root` that this process owns and that is deleted when the block ends."""
     return until_exit(str(root), lambda: allocate(str(root), "work", label))
 
 
 @contextmanager
 def mounted(directory: Path, options: str) -> Iterator[Path]:
-    """A tmpfs of one's own at `directory`; skips where we may not mount."""
+    """A private tmpfs at `directory`. Skips the test where mounting is not permitted."""
     directory.mkdir(parents=True, exist_ok=True)
     done = run(
         ["mount", "-t", "tmpfs", "-o", f"mode=755,{options}", "none", str(directory)], cwd=directory
@@ -434,7 +438,7 @@ def mounted(directory: Path, options: str) -> Iterator[Path]:
 
 
 def listing(directory: Path) -> list[str]:
-    """Every path below `directory`, relative to it, sorted; links are not followed."""
+    """Every path below `directory`, relative to it, sorted. Symlinks are not followed."""
     found = []
     for above, directories, files in os.walk(directory):
         found += [os.path.relpath(os.path.join(above, name), directory) for name in files]
@@ -444,7 +448,7 @@ def listing(directory: Path) -> list[str]:
 
 @contextmanager
 def plain_user() -> Iterator[None]:
-    """File permissions count for this thread as they do for any user, root or not."""
+    """Make file permissions apply to this thread, even if it runs as the superuser."""
     capget, capset = (getattr(ctypes.CDLL(None), name, None) for name in ("capget", "capset"))
     if os.geteuid() != 0:
         yield
@@ -465,7 +469,7 @@ def plain_user() -> Iterator[None]:
 
 @contextmanager
 def ext4(tmp_path: Path, *, megabytes: int = 16) -> Iterator[Path]:
-    """A small ext4 filesystem of one's own; skips where we may not mount."""
+    """A small private ext4 filesystem. Skips the test where mounting is not permitted."""
     image, directory = tmp_path / "image", tmp_path / "ext4"
     directory.mkdir()
     with open(image, "wb") as file:
@@ -489,16 +493,16 @@ def fill(directory: Path) -> None:
             with suppress(OSError):
                 while True:
                     file.write(b"x" * size)
-            os.fsync(file)  # which frees what was set aside for the worst case
+            os.fsync(file)  # frees blocks that were reserved for the worst case
 
 
 def scanned(root: Path) -> dict[str, Entry]:
-    """The entries of `root` by path, as a scan sees them now."""
+    """The entries of `root` by path, from a new scan."""
     return {entry.path: entry for entry in scan(root, time.time()).entries}
 
 
 def swept(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Report:
-    """What a real sweep of `root` did."""
+    """The report of a real sweep of `root`."""
     archive, form = options.pop("archive", None), options.pop("archive_format", "dir")
     archive = LocalArchive(archive) if isinstance(archive, Path) else archive
     return execute(
@@ -510,7 +514,7 @@ def swept(root: Path, policy: Policy = EVERYTHING, **options: Any) -> Report:
 
 
 def stored(archive: Path) -> list[str]:
-    """What was archived in `archive`: all that lies there but what belongs to it."""
+    """The names of what was archived in `archive`, without the archive's own files."""
     names = os.listdir(archive) if archive.is_dir() else []
     ours = (".gitignore", ".tempkeep", ".tempkeep.json")
     return sorted(name for name in names if not name.endswith(ours))
@@ -522,8 +526,8 @@ def outcomes(report: Report) -> dict[str, tuple[str, str]]:
 
 
 def chain(top: Path, depth: int, *, pairs: bool = False, name: str = "d") -> None:
-    """A chain of directories of that `name` in `top`, `depth` deep, which may be far beyond the
-    longest path that one can spell; with `pairs` each level has a second subdirectory, with a file.
+    """Make a chain of directories called `name` in `top`, `depth` deep, which may exceed the
+    maximum path length. With `pairs`, each level has a second subdirectory with a file.
     """
     descriptor = os.open(top, os.O_RDONLY)
     for level in range(depth):
@@ -539,25 +543,25 @@ def chain(top: Path, depth: int, *, pairs: bool = False, name: str = "d") -> Non
 
 
 def only(root: Path) -> Entry:
-    """The only entry of `root`, as a fresh scan sees it."""
+    """The only entry of `root`, from a new scan."""
     (found,) = scanned(root).values()
     return found
 
 
 def hold(root: Path, path: Path) -> str:
-    """How the entry at `path` is held, as a fresh reader sees it; "" if it is not."""
+    """How the entry at `path` is held, as seen by a new reader; "" if it is not."""
     found = scanned(root)[path.relative_to(root).as_posix()]
     return found.use.how if found.use is not None else ""
 
 
 def identity(path: Path) -> tuple[int, int]:
-    """Device and inode of what lies at `path`."""
+    """The device and inode of `path`."""
     status = path.lstat()
     return status.st_dev, status.st_ino
 
 
 def in_holding(root: Path) -> list[str]:
-    """The names of what lies claimed in `root`."""
+    """The names of the claimed entries in the holding area of `root`."""
     holding = root / ".tempkeep" / "holding"
     held = [path.name for path in root.iterdir() if path.name.startswith(".tempkeep-held")]
     return held + (os.listdir(holding) if holding.is_dir() else [])
@@ -565,7 +569,7 @@ def in_holding(root: Path) -> list[str]:
 
 @contextmanager
 def meanwhile(work: Callable[[], None]) -> Iterator[None]:
-    """Do `work` over and over in a process of its own; what fails is tried again."""
+    """Repeat `work` in a separate process during the block, ignoring failures."""
     child = os.fork()
     if child == 0:
         with suppress(BaseException):
@@ -581,7 +585,7 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
 
 
 def tree(top: Path, *, width: int = 4, depth: int = 3, files: int = 3) -> Path:
-    """A tree of `depth` levels of `width` directories, each with so many files."""
+    """A tree of `depth` levels of `width` directories, each with `files` files."""
     top.mkdir(parents=True)
     for number in range(files):
         (top / f"f{number}").write_bytes(b"x" * 5000)
@@ -593,7 +597,7 @@ def tree(top: Path, *, width: int = 4, depth: int = 3, files: int = 3) -> Path:
 
 @contextmanager
 def immutable(path: Path) -> Iterator[None]:
-    """The file at `path` cannot be deleted, wherever it is moved meanwhile."""
+    """Make the file at `path` immutable during the block, even if it is moved."""
     if not shutil.which("chattr") or run(["chattr", "+i", str(path)], cwd=path.parent).returncode:
         pytest.skip("cannot make a file immutable here")
     inode = path.lstat().st_ino
@@ -607,14 +611,14 @@ def immutable(path: Path) -> Iterator[None]:
 
 
 def runs(tested: pytest.Pytester, code: str, *arguments: str, **outcomes: int) -> pytest.RunResult:
-    """A run of the tests in `code` in this process, which had those outcomes."""
+    """A run of the tests in `code` in this process, after checking its `outcomes`."""
     result = tested.runpytest_inprocess("-q", *arguments, tested.makepyfile(test_it=code))
     result.assert_outcomes(**outcomes)
     return result
 
 
 def end_leases() -> None:
-    """End all leases of this process, as its end does."""
+    """End all leases of this process, as when it ends."""
     for owner in lease.owners_here():
         if owner.pid == os.getpid():
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The Ansible role and the play, run for real: three hosts, of which one is down."""
+"""The Ansible role and the play, run for real: three hosts, one of which is down."""
 
 from __future__ import annotations
 

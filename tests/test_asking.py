@@ -1,4 +1,4 @@
-"""Choosing what goes: by numbers, names or one by one, on a terminal or from a pipe."""
+"""Choosing what to remove: by numbers, names or one by one, on a terminal or from a pipe."""
 
 from __future__ import annotations
 

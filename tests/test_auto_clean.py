@@ -1,4 +1,4 @@
-"""`auto_clean`: making an entry starts the configured clean in the background, and no more."""
+"""`auto_clean`: making an entry starts the configured clean in the background, and nothing else."""
 
 from __future__ import annotations
 

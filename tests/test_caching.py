@@ -1,4 +1,4 @@
-"""`cache_dir`: the same directory for every call and every process, until another is wanted."""
+"""`cache_dir`: the same directory for every call and every process, until another is requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands do besides stringing the others together: asking, interrupting, going on."""
+"""The logic of the commands themselves: prompts, interrupts, and going on after failures."""
 
 from __future__ import annotations
 

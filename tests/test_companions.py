@@ -1,4 +1,4 @@
-"""What SQLite keeps beside a database goes with it."""
+"""The files that SQLite keeps beside a database go with it."""
 
 from __future__ import annotations
 
@@ -86,6 +86,23 @@ def test_what_a_kill_has_left_beside_a_database_goes_with_the_next_recovery(
     os.unlink(base / "it.db")
     ThreadedFileCleanupManager(base).recover()
     assert [name for name in listing(base) if name.startswith("it.db")] == []
+
+
+def test_a_database_of_duckdb_is_as_old_as_its_log_and_takes_it_along(tmp_path: Path) -> None:
+    base, old = tmp_path / "files", (0, 0)
+    manager = ThreadedFileCleanupManager(base)
+    for name, first in (("it.db", b"\1" * 8 + b"DUCK"), ("other", b"DUCK" * 3)):
+        (base / name).write_bytes(first)
+        (base / f"{name}.wal").write_text("rows")
+        manager.track_file(base / name)
+        os.utime(base / name, old)
+    (base / "other").write_text("of no database")
+    os.utime(base / "other", old)
+    assert manager.cleanup_old_files()["removed_count"] == 1
+    assert {"it.db", "it.db.wal", "other.wal"} < set(listing(base))
+    os.utime(base / "it.db.wal", old)
+    assert manager.cleanup_old_files()["removed_count"] == 1
+    assert [name for name in listing(base) if not name.startswith(".")] == ["other.wal"]
 
 
 def test_files_of_such_names_beside_anything_else_stay(tmp_path: Path) -> None:

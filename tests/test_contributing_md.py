@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md names is there, and what it says to type can be typed."""
+"""The files that CONTRIBUTING.md names exist, and its commands work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `deploy` has for Kubernetes, GitHub and GitLab: valid by their schemas, and what it runs."""
+"""The files in `deploy` for Kubernetes, GitHub and GitLab are valid by their schemas and run."""
 
 from __future__ import annotations
 

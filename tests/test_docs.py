@@ -1,4 +1,4 @@
-"""What the README and the pages in `docs` show works when it is pasted."""
+"""The code in the README and the pages in `docs` works when it is pasted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commonest failures, each made to happen: one line says what, where, and what to do."""
+"""The most common failures, each really caused: one line says what, where, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handing an entry on to another process: `hold` and `lease_fds`."""
+"""Handing an entry over to another process: `hold` and `lease_fds`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, settings and reasons act on nothing that they are printed to, in any format."""
+"""Names, settings and reasons cannot act on what they are printed to, in any format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installed in monorepos of every kind, it breaks none: real environments, every way to run."""
+"""An install breaks no kind of monorepo: real environments, every way to run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A directory for each job: made, released, recovered, and never another's."""
+"""A directory for each job: made, released, recovered, and never shared."""
 
 from __future__ import annotations
 

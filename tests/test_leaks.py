@@ -1,4 +1,4 @@
-"""What tests leave behind and who made it, in real runs of pytest."""
+"""What tests leave behind and which test made it, in real runs of pytest."""
 
 from __future__ import annotations
 

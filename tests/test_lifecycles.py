@@ -1,5 +1,5 @@
-"""What code that moves over relies on, beside what `tests/documents` checks: names, signatures and
-file names, fixed to the letter; and that live processes keep what is theirs, whichever lifecycle.
+"""What migrated code relies on, besides what `tests/documents` checks: exact names, signatures and
+file names, and that live processes keep their directories in every lifecycle.
 """
 
 from __future__ import annotations

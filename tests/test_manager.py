@@ -1,4 +1,4 @@
-"""`TempManager`: what it makes, where, and what its cleaning takes."""
+"""`TempManager`: what it makes, where, and what its cleanup removes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus reads, in which file, and the alerts and the dashboard on them."""
+"""Metrics: what Prometheus reads, from which file, and the alerts and the dashboard for them."""
 
 from __future__ import annotations
 

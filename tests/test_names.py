@@ -1,4 +1,4 @@
-"""`tempkeep`, `common.temp` and a copy by any name are one program in a process."""
+"""`tempkeep`, `common.temp` and a copy by any name are one program in one process."""
 
 from __future__ import annotations
 

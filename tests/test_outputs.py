@@ -1,4 +1,4 @@
-"""`OutputRoot`: run directories, the one temporary root that they share, and its end."""
+"""`OutputRoot`: run directories, the temporary root that they share, and its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The distribution: what a wheel holds, and that the folder can be copied."""
+"""The distribution: what a wheel contains, and that the folder can be copied."""
 
 from __future__ import annotations
 

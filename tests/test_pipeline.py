@@ -1,4 +1,4 @@
-"""Runs of a pipeline: made and leased, kept by policy, cleaned by a function and by a command."""
+"""Runs of a pipeline: made and leased, kept by policy, cleaned from code and by a command."""
 
 from __future__ import annotations
 

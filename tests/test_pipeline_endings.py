@@ -1,4 +1,4 @@
-"""How runs end is recorded, and a failed run takes no good one's place."""
+"""How runs ended is recorded, and a failed run does not displace a good one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pytest comes by the plugin: once, for next to nothing, and never at the cost of a run."""
+"""How pytest loads the plugin: once, at almost no cost, and without ever breaking a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the docs say of settings, exit codes and variables is what the code has."""
+"""The docs of settings, exit codes and variables match the code."""
 
 from __future__ import annotations
 

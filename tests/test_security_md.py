@@ -1,4 +1,4 @@
-"""What SECURITY.md says is tested is tested, and by tests that are run."""
+"""Everything that SECURITY.md calls tested is tested, by tests that run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from functools import cache
 from tests.support import REPOSITORY
 
 TEXT = (REPOSITORY / "SECURITY.md").read_text(encoding="utf-8")
-ROWS = [line.split(" | ") for line in TEXT.splitlines() if line.startswith("| ")][1:]
+ROWS = [
+    line.split(" | ")
+    for line in TEXT.splitlines()
+    if line.startswith("| ") and not line.startswith("| threat")
+]
 NAMED = sorted(set(re.findall(r"`((?:tests|projects)/[\w/]+\.py)(?:::(\w+))?`", TEXT)))
 
 

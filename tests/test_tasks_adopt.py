@@ -1,4 +1,4 @@
-"""`temp-adopt`: what it says, and with which exit code it ends."""
+"""`temp-adopt`: what it prints, and its exit codes."""
 
 from __future__ import annotations
 

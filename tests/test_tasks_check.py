@@ -1,4 +1,4 @@
-"""`temp-check`: a budget for scratch, and what is over it; what git tracks of scratch."""
+"""`temp-check`: a budget for scratch, what exceeds it, and scratch that git tracks."""
 
 from __future__ import annotations
 

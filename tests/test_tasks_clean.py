@@ -1,4 +1,4 @@
-"""`temp-clean`: what goes, what stays, who is asked, and with which exit code it ends."""
+"""`temp-clean`: what goes, what stays, who is asked, and its exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`temp-explain`, `temp-pin` and `temp-unpin`: how an entry is named, and what is said of it."""
+"""`temp-explain`, `temp-pin` and `temp-unpin`: how to name an entry, and what they print."""
 
 from __future__ import annotations
 

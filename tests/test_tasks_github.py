@@ -1,4 +1,4 @@
-"""In a workflow of GitHub: the summary of the step, and problems as annotations."""
+"""In a GitHub workflow: the step summary, and problems as annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands over trees of hard links, as `cp -al`, `tar` and package managers make them."""
+"""The commands on trees of hard links, as made by `cp -al`, `tar` and package managers."""
 
 from __future__ import annotations
 

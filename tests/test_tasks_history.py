@@ -1,4 +1,4 @@
-"""`temp-status --history`: what sweeps are remembered, by whichever face, and how it is shown."""
+"""`temp-status --history`: the sweeps of every face are remembered, and how they are shown."""
 
 from __future__ import annotations
 

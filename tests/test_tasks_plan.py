@@ -1,4 +1,4 @@
-"""A plan is drawn now and carried out later: exactly what was shown, if it is still the same."""
+"""A plan that is made now and executed later: exactly what was shown, if it is still the same."""
 
 from __future__ import annotations
 

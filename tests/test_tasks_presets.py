@@ -1,4 +1,4 @@
-"""`clean` with presets: what of an ecosystem goes, by choice or age, of one project or of all."""
+"""`clean` with presets: which artefacts go, by choice or age, of one project or of all."""
 
 from __future__ import annotations
 
@@ -137,6 +137,15 @@ def test_an_active_project_is_left_alone_but_not_for_a_shell_or_a_pager(
     done = run(["sh", "-c", piped], cwd=mono)
     assert f"deleted {WEB} " in done.stdout, done
     assert left(mono) == [RUN, CRATE]
+
+
+def test_a_build_of_all_modules_is_at_work_in_each(mono: Path, capsys: Printed) -> None:
+    with process("print('ready', flush=True); input()", cwd=mono) as build:
+        assert tempkeep("clean", "--preset", "node", "--dry-run") == 0
+        assert f"would delete {WEB} " in capsys.readouterr().out
+        (mono / "package.json").write_text("{}")
+        assert tempkeep("clean", "--preset", "node", "--dry-run") == 0
+        assert f"kept {WEB}: its project is in use: pid {build.pid} " in capsys.readouterr().out
 
 
 def test_what_a_person_chooses_goes(

@@ -1,4 +1,4 @@
-"""Water marks, on small disks of their own: where a clean begins, where it stops, what it takes."""
+"""Water marks on small private disks: when a clean begins, when it stops, what it removes."""
 
 from __future__ import annotations
 

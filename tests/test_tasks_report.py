@@ -1,4 +1,4 @@
-"""`temp-report`: any number of reports become one view; what is missing, old or broken is said."""
+"""`temp-report`: any number of reports become one view; missing, old or broken ones are named."""
 
 from __future__ import annotations
 

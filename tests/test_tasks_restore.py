@@ -1,4 +1,4 @@
-"""`inv temp-restore`, and what `inv temp-clean` says of the archive."""
+"""`inv temp-restore`, and what `inv temp-clean` prints about the archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directories of jobs, files and runs in the tasks: listed and cleaned where `roots` names them."""
+"""Directories of jobs, files and runs in the tasks: listed and cleaned if `roots` names them."""
 
 from __future__ import annotations
 

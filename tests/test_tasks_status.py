@@ -1,4 +1,4 @@
-"""`temp-status`: what it lists, in which form, and that it only looks."""
+"""`temp-status`: what it lists, in which format, and that it changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`inv temp-clean --undoable`: what it says, what takes it back, and what there is to see of it."""
+"""`inv temp-clean --undoable`: what it prints, how it is undone, and what `temp-status` shows."""
 
 from __future__ import annotations
 
@@ -279,6 +279,7 @@ def test_a_clean_that_asks_and_one_by_a_plan_do(project: Path) -> None:
     assert tempkeep("temp-clean", *draw) == 0
     done = inv("temp-clean", "--ask", cwd=project, stdin="two*\nn\n")
     assert done.returncode == 3
+    assert "and delete 1 entry set aside before for good? [y/N]" in done.stderr
     assert held(project) == ["debug__old_1696348800"], "nothing is touched after a no"
     done = inv("temp-clean", "--apply", "plan.json", cwd=project)
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""A file for one block, with and without a loop; and the names that people's code relies on."""
+"""A file for one block, with and without an event loop; and the names that users rely on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task that is cancelled in or around each context manager, at every point where it waits."""
+"""A task that is cancelled in or around each context manager, at every point where it awaits."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Tracked files among processes: what lives is kept, what was killed is cleaned."""
+"""Tracked files of other processes: those of live ones stay, those of killed ones are cleaned."""
 
 from __future__ import annotations
 
 import fcntl
+import multiprocessing
 import os
 import shutil
 import signal
@@ -390,11 +391,23 @@ def test_a_started_manager_shows_that_its_process_lives(base: Path, kind: Any) -
     files.stop_periodic_cleanup()
 
 
-def test_a_process_that_ends_leaves_what_it_tracks_to_the_next_run(base: Path, kind: Any) -> None:
+def test_what_a_run_tracked_that_was_not_killed_lives_as_long_as_it_may(
+    base: Path, kind: Any
+) -> None:
+    """A worker may be replaced by another at any time, which goes on to serve its files."""
     with service(base, "one") as ending:
         ending.communicate("\n")
-    assert names(base) == ["one"]
-    assert Driven(kind, base).recover() == 1
+    worker = multiprocessing.get_context("fork").Process(target=_track, args=(base / "two",))
+    worker.start()
+    worker.join()
+    assert Driven(kind, base).recover() == 0
+    assert names(base) == ["one", "two"]
+    assert Driven(kind, base, default_ttl_hours=0).recover() == 2
+
+
+def _track(path: Path) -> None:
+    ThreadedFileCleanupManager(path.parent).track_file(path)
+    path.touch()
 
 
 @pytest.mark.parametrize("start", ["start", "with"])

@@ -1,4 +1,4 @@
-"""What a manager tracks, and what goes when it is asked for by name."""
+"""What a manager tracks, and what it removes when asked by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes for its age, and what a clean-up by age leaves alone."""
+"""What goes because of its age, and what a cleanup by age leaves alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clean-up every so often: it starts once, goes on whatever happens, and ends at once."""
+"""The periodic cleanup: it starts once, survives any failure, and ends at once."""
 
 from __future__ import annotations
 

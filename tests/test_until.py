@@ -1,4 +1,4 @@
-"""What is gone with its block: private, outside of every project, and short enough for a socket."""
+"""What is gone with its block: private, outside every project, and short enough for a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tempkeep vendor`: a copy of the package in a monorepo, brought up to date and never lost."""
+"""`tempkeep vendor`: a copy of the package in a monorepo, updated and never lost."""
 
 from __future__ import annotations
 

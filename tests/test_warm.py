@@ -1,4 +1,4 @@
-"""What the warm interpreter forks does what a new interpreter would."""
+"""Programs forked by the warm interpreter behave as in a new interpreter."""
 
 from __future__ import annotations
 

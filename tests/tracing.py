@@ -1,4 +1,4 @@
-"""The program `tempkeep` while `strace` has one of its system calls fail, or end it."""
+"""Runs the program `tempkeep` while `strace` makes one of its system calls fail, or kills it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.warm import Started
 CODE = """
 import os, posix, sys
 from common.temp.__main__ import main
-os.fsync = posix.fsync  # without which a warm interpreter does
+os.fsync = posix.fsync  # a warm interpreter has replaced it
 print("ready", flush=True)
 sys.stdin.readline()
 {does}
@@ -26,10 +26,10 @@ sys.stdin.readline()
 def traced(
     call: str, inject: str, *arguments: str, cwd: Path, does: str = "main()"
 ) -> subprocess.CompletedProcess[str]:
-    """What `tempkeep` did where strace does `inject` at that `call`, such as `signal=KILL:when=2`;
-    skips where strace may not trace. `does` is code that runs in its place.
+    """The result of `tempkeep` while strace does `inject` at `call`, such as `signal=KILL:when=2`.
+    Skips the test where strace may not trace. `does` is code to run instead of `main`.
 
-    strace is attached once all is loaded, which would take ten times as long under it.
+    strace is attached once all modules are loaded, which would take ten times as long under it.
     """
     if not shutil.which("strace"):
         pytest.skip("needs strace")

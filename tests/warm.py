@@ -1,11 +1,11 @@
 """Warm interpreters that fork the programs which tests run: real processes that start at once.
 
-`Started` is `subprocess.Popen`. Where the command is `python -c` or one of our own by `python -m`,
-and nothing differs that an interpreter reads when it starts, the process is forked from one that
-has loaded the package already, which saves a fifth of a second. pytest has an interpreter of its
-own, which has not loaded the package. Anything else starts as usual.
+`Started` is a `subprocess.Popen`. If the command is `python -c`, a script, or one of the programs
+below with `python -m`, and the environment that an interpreter reads at startup is the same, the
+process is forked from an interpreter that has already loaded the package, which saves a fifth of a
+second. pytest has its own interpreter, without the package. Anything else starts as usual.
 
-What a script starts is forked too, where it starts `warm_client.py` in place of Python.
+A script can have its processes forked too, by starting `warm_client.py` instead of Python.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ from typing import Any, NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROGRAMS = ("invoke", "common.temp", "common.temp.pipeline")
-"""What is run by `python -m`."""
+"""The programs that are run with `python -m`."""
 READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
-"""How the variables begin that an interpreter reads when it starts."""
+"""Prefixes of the environment variables that an interpreter reads when it starts."""
 LOOKS_AT_ITSELF = ("sys.modules", "start_run")
-"""What is in code that may care what is loaded already, or whether it was forked."""
+"""Marks of code that may depend on which modules are loaded, or on whether it was forked."""
 
 PACKAGE, PYTEST, HOST = "package", "pytest", "host"
-"""What one has loaded: the package; pytest; what programs of a host load before the package."""
+"""Kinds of interpreters: with the package; with pytest; with what a host loads before the package.
+"""
 SERVES = (
     "uvicorn.lifespan.on",
     "uvicorn.loops.auto",
@@ -54,7 +55,7 @@ CLIENTS = {
     "pipeline": (),
     "replay_api": SERVES,
 }
-"""The clients in `projects`, for which it has loaded the package and these."""
+"""The clients in `projects`, with the modules that their interpreters load besides the package."""
 
 
 class Order(NamedTuple):
@@ -70,9 +71,9 @@ class Order(NamedTuple):
 
 
 class Started(subprocess.Popen[str]):
-    """A process with text streams, forked from the warm interpreter where that can be."""
+    """A process with text streams, forked from a warm interpreter if possible."""
 
-    _status = -1  # where the warm interpreter tells the exit status of what it forked
+    _status = -1  # the pipe from which the exit status of a forked process is read
 
     def __init__(self, *arguments: Any, server: Server | None = None, **options: Any) -> None:
         self._server = server
@@ -80,7 +81,9 @@ class Started(subprocess.Popen[str]):
 
     @classmethod
     def instead_of(cls, kind: type[subprocess.Popen[str]], client: str) -> type[Started]:
-        """What is one of `kind`, forked from the interpreter of that client in `projects`."""
+        """A subclass of `kind` whose processes are forked from the interpreter of a client in
+        `projects`.
+        """
 
         class Forked(cls, kind):  # type: ignore[misc, valid-type]
             def __init__(self, command: list[str], **options: Any) -> None:
@@ -120,7 +123,7 @@ class Started(subprocess.Popen[str]):
         return code
 
     def _told(self, timeout: float | None) -> int | None:
-        """The return code, if it comes within so many seconds."""
+        """The return code if it arrives within `timeout` seconds, else `None`."""
         if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
             told = os.read(self._status, 4)
             assert len(told) == 4, "the warm interpreter has died"
@@ -130,7 +133,7 @@ class Started(subprocess.Popen[str]):
 
 
 def _server_for(command: Sequence[str], cwd: str, env: dict[str, str]) -> Server | None:
-    """Whose fork does what a new interpreter would."""
+    """The interpreter whose fork behaves like a new one; `None` if there is none."""
     if not hasattr(os, "pidfd_open") or command[0] != sys.executable:
         return None
     start()
@@ -142,7 +145,7 @@ def _server_for(command: Sequence[str], cwd: str, env: dict[str, str]) -> Server
 
 
 def _kind(command: Sequence[str], cwd: str) -> str:
-    """What an interpreter has loaded that can be forked for such a command; "" if none can."""
+    """The kind of interpreter that can be forked for a command; "" if none can."""
     option, what = [*command, "", ""][1:3]
     if option == "-m":
         return PYTEST if what == "pytest" else PACKAGE if what in PROGRAMS else ""
@@ -163,13 +166,13 @@ def _read_at_start(env: dict[str, str]) -> dict[str, str]:
 
 
 def _powers() -> list[str]:
-    """Whom this thread acts as, and what it may do."""
+    """The user, groups and capabilities of this thread."""
     lines = Path("/proc/thread-self/status").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line.startswith(("Uid", "Gid", "Groups", "Cap"))]
 
 
 class Server:
-    """A warm interpreter, which is no child of this process, and ends with it."""
+    """A warm interpreter, which is not a child of this process and ends with it."""
 
     def __init__(self, kind: str, env: dict[str, str], python: str = sys.executable) -> None:
         self.read_at_start = _read_at_start(env)
@@ -181,13 +184,13 @@ class Server:
             subprocess.run(command, cwd="/", env=env, pass_fds=[theirs.fileno()], check=True)
 
     def close(self) -> None:
-        """End the interpreter, and nothing that it has forked."""
+        """End the interpreter, but not the processes that it has forked."""
         self._ours.close()
 
     def fork(
         self, command: Sequence[str], cwd: str, env: dict[str, str], streams: list[int]
     ) -> tuple[int, int]:
-        """The id of a new process, and where its exit status is told."""
+        """The PID of a new process, and the file descriptor to read its exit status from."""
         os.umask(umask := os.umask(0))
         given = (list(map(os.fspath, command)), os.path.abspath(cwd), dict(env), umask)
         order = marshal.dumps(given, 4)  # which every version of Python reads
@@ -205,14 +208,14 @@ _env: dict[str, str] = {}
 
 
 def _server(kind: str) -> Server:
-    """The interpreter that has loaded this; started at first use."""
+    """The interpreter of this kind, started at first use."""
     if kind not in _servers:
         _servers[kind] = Server(kind, _env)
     return _servers[kind]
 
 
 def in_environment(python: str, env: dict[str, str], kind: str = HOST) -> Server | None:
-    """The interpreter that forks the programs of an environment."""
+    """The interpreter that forks the programs of a virtual environment."""
     if not hasattr(os, "pidfd_open"):
         return None
     key = f"{kind} {python} {_read_at_start(env)}"
@@ -222,7 +225,7 @@ def in_environment(python: str, env: dict[str, str], kind: str = HOST) -> Server
 
 
 def start() -> None:
-    """Start a warm interpreter, which will load what it needs while others go on."""
+    """Start a warm interpreter, which loads its modules in the background."""
     from tests.support import environment
 
     if not _env:
@@ -232,14 +235,14 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Have the warm interpreters end."""
+    """End the warm interpreters."""
     while _servers:
         _servers.popitem()[1].close()
     _env.clear()
 
 
 def python() -> list[str]:
-    """What a script starts in place of Python, to run what needs the package."""
+    """The command that a script uses instead of Python to run programs that need the package."""
     if not hasattr(os, "pidfd_open"):
         return [sys.executable]
     return [sys.executable, "-IS", str(REPOSITORY / "tests/warm_client.py"), _server(PACKAGE).name]
@@ -249,10 +252,10 @@ def python() -> list[str]:
 
 
 def wait_for_no_disk() -> None:
-    """Have nothing here wait until the disk with the temporary directories has all that was
-    written: no test cuts the power, and several at once would wait for all that each has written.
+    """Make fsync and syncfs do nothing on the disk with the temporary directories: no test cuts the
+    power, and tests that run at the same time would wait for each other's writes.
 
-    What a test has mounted is flushed as ever: it may be full.
+    Filesystems that a test has mounted are flushed as usual, since they may be full.
     """
     disk = os.stat(os.environ.get("TMPDIR", "/tmp")).st_dev
     flush = os.fsync
@@ -297,8 +300,8 @@ def _load_all(top: str) -> None:
 
 
 def _serve(kind: str, orders: socket.socket, clients: socket.socket) -> Order:
-    """What a forked child is to run; returns in the children only."""
-    ended: dict[int, tuple[int, int]] = {}  # by the descriptor of a process
+    """The order that a forked child has to run. Returns in the children only."""
+    ended: dict[int, tuple[int, int]] = {}  # by pidfd
     mine = _read_at_start(dict(os.environ))
     while True:
         for ready in select.select([orders.fileno(), clients.fileno(), *ended], [], [])[0]:
@@ -306,7 +309,7 @@ def _serve(kind: str, orders: socket.socket, clients: socket.socket) -> Order:
                 pid, status = ended.pop(ready)
                 told = os.waitpid(pid, 0)[1].to_bytes(4, "big")
                 os.close(ready)
-                with contextlib.suppress(BrokenPipeError):  # nobody waits for it
+                with contextlib.suppress(BrokenPipeError):  # nothing waits for it
                     os.write(status, told)
                 os.close(status)
                 continue
@@ -339,13 +342,13 @@ def _serve(kind: str, orders: socket.socket, clients: socket.socket) -> Order:
 
 
 def _is_ours(client: socket.socket) -> bool:
-    """Whether it is of the same user."""
+    """Whether `client` runs as the same user."""
     peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int.from_bytes(peer[4:8], sys.byteorder) == os.getuid()
 
 
 def _become(order: Order) -> None:
-    """Be as an interpreter that was started so."""
+    """Set up this process as a new interpreter started with `order` would be."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.umask(order.umask)
     os.chdir(order.cwd)
@@ -370,7 +373,7 @@ def _become(order: Order) -> None:
 
 
 def _run(order: Order) -> int:
-    """Run the program; its exit code."""
+    """Run the program and return its exit code."""
     first, *rest = order.command[1:]
     try:
         if first == "-m":
@@ -402,7 +405,7 @@ def _run(order: Order) -> int:
 
 
 def _print(error: BaseException) -> None:
-    """Print the traceback without what is above the program here."""
+    """Print the traceback without the frames of this module and `runpy`."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__):
         trace = trace.tb_next
@@ -410,7 +413,7 @@ def _print(error: BaseException) -> None:
 
 
 def _end(code: int) -> None:
-    """End as an interpreter does, but for freeing memory: that would copy all that is shared."""
+    """End like an interpreter, but without freeing memory, which would copy all shared pages."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -425,9 +428,9 @@ def _end(code: int) -> None:
 
 
 def main() -> None:
-    """Wait for orders, as no child of who started this."""
+    """Wait for orders, in a process that is not a child of the one that started it."""
     kind, name, number = sys.argv[1:]
-    sys.path[0] = "/"  # and not where this file is
+    sys.path[0] = "/"  # not the directory of this file
     orders = socket.socket(fileno=int(number))
     clients = socket.socket(socket.AF_UNIX)
     clients.bind(f"\0{name}")

@@ -1,7 +1,7 @@
 """Runs a program in a fork of a warm interpreter, for scripts that start it in place of Python.
 
-As `python -IS warm_client.py SOCKET ARGUMENTS…` it does what `python ARGUMENTS…` would, and starts
-at once, as it imports nothing. It passes no signal on.
+`python -IS warm_client.py SOCKET ARGUMENTS…` does what `python ARGUMENTS…` would, and starts at
+once, since it imports nothing. It does not pass signals on.
 """
 
 import _socket

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final, TextIO
@@ -61,15 +62,19 @@ class Dialogue:
         text = going_text(steps, places, self._now, self._screen, numbered=numbered)
         print(f"{text}\n", file=self._stream, flush=True)
 
-    def confirm(self, steps: Sequence[Step], linked: Sequence[str] = ()) -> None:
+    def confirm(
+        self, steps: Sequence[Step], linked: Sequence[str] = (), besides: Sequence[Step] = ()
+    ) -> None:
         """Ask whether to clean all of `steps`. Raises `Declined` for a no.
 
-        `linked` names roots behind links, and where they lead.
+        `linked` names roots behind links, and where they lead; `besides` are the archives and the
+        entries set aside before that go too.
         """
         size = spell_size(sum(once(step.entry for step in steps)))
         verb = _verb(steps[0])
         where = f" in {plain(', '.join(linked))}" if linked else ""
-        if not _is_yes(self.ask(f"{verb} {_counted(steps)}, {size}{where}? [y/N]")):
+        also = f", and delete {_counted(besides)} for good" if besides else ""
+        if not _is_yes(self.ask(f"{verb} {_counted(steps)}, {size}{where}{also}? [y/N]")):
             raise Declined("nothing was cleaned")
 
     def choose(self, steps: Sequence[Step], places: Sequence[str]) -> set[int]:
@@ -109,11 +114,14 @@ class Dialogue:
 
 
 def _counted(steps: Sequence[Step]) -> str:
-    """`2 entries`, `3 artefacts`, `3 artefacts and 2 entries`."""
-    artefacts = sum(step.reason.rule == ARTEFACT for step in steps)
-    entries = len(steps) - artefacts
-    said = [counted(artefacts, "artefact", "artefacts")] if artefacts else []
-    return " and ".join([*said, counted(entries)] if entries else said)
+    """`2 entries`, `3 artefacts and 2 entries`, `1 entry set aside before and 2 archives`."""
+    nouns = Counter(
+        ("artefact", "artefacts")
+        if step.reason.rule == ARTEFACT
+        else DISPOSALS[step.disposal].nouns
+        for step in steps
+    )
+    return " and ".join(counted(number, *noun) for noun, number in nouns.items())
 
 
 def _verb(step: Step) -> str:

@@ -1,4 +1,4 @@
-"""The files that SQLite keeps beside a database, which are deleted together with it."""
+"""The files that SQLite and DuckDB keep beside a database, which are deleted with it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import stat
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from .core.keeping import INDEX, JOURNAL, LOG
+from .core.keeping import INDEX, JOURNAL, LOG, LOG_OF_DUCKDB
 from .store.claiming.named import NamedOutcome
 from .store.system.at import PLAIN_FLAGS
 
 _DATABASE: Final = b"SQLite format 3\0"
+_OF_DUCKDB: Final = b"DUCK"
+"""Follows a checksum of eight bytes; the log of such a database has no magic number."""
 _JOURNAL: Final = (JOURNAL, (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",))
 _LOG: Final = (LOG, (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"))
 _INDEX: Final = (INDEX, (b"\x18\xe2\x2d\x00", b"\x00\x2d\xe2\x18"))
@@ -23,9 +25,12 @@ _Outcome = TypeVar("_Outcome", NamedOutcome, NamedOutcome | None)
 def companions_of(path: str) -> tuple[str, ...]:
     """The files beside the database at `path`, even if only they are left after a kill.
 
-    The name alone is not enough: the file must begin as SQLite writes it or, beside a database, be
-    empty. The index of a log counts only together with its log.
+    The name alone is not enough: a file of SQLite must begin as SQLite writes it or, beside a
+    database, be empty. The index of a log counts only together with its log.
     """
+    log_of_duckdb = f"{path}{LOG_OF_DUCKDB}"
+    if _first_of(log_of_duckdb) is not None and (_first_of(path) or b"")[8:12] == _OF_DUCKDB:
+        return (log_of_duckdb,)
     found = [f"{path}{suffix}" for suffix, _ in (_JOURNAL, _LOG, _INDEX)]
     if not any(map(os.path.lexists, found)):
         return ()
@@ -82,16 +87,18 @@ def delete_whole(path: str, delete: Callable[[str], _Outcome]) -> _Outcome:
 
 def _begins(path: str, beginnings: tuple[bytes, ...], *, or_empty: bool = False) -> bool:
     """Whether it is a regular file, not a symlink, that begins with one of these."""
+    first = _first_of(path)
+    return first.startswith(beginnings) if first else or_empty and first is not None
+
+
+def _first_of(path: str) -> bytes | None:
+    """The first bytes of a regular file; `None` for anything else."""
     try:
         file = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                return False
-            if status.st_size == 0:
-                return or_empty
-            return os.read(file, len(_DATABASE)).startswith(beginnings)
+            is_plain = stat.S_ISREG(os.fstat(file).st_mode)
+            return os.read(file, len(_DATABASE)) if is_plain else None
         finally:
             os.close(file)
     except OSError:
-        return False
+        return None

@@ -16,7 +16,7 @@ from .core.links import once
 from .core.plan import Plan, Report
 from .core.policy import Policy, policy_of_age
 from .core.protections import excluding
-from .core.units import read_number
+from .core.units import HOUR, read_number
 from .errors import InvalidSettings, TempError
 from .ledger import AnyPath, Ledger, Mark, Place
 from .periodic import Periodic
@@ -283,11 +283,15 @@ class ExpiringFiles(Ledger):
             policy = keeping(root, Policy()).of(FILES.category)
             leases = Leases(root)
             leases.refresh()
-            left, limit = leases.left_in(TRACKED), time.time() - leases.foreign_for
-            certain = [one for one in left if one.is_certain]
-            recovered += self._delete_left(certain, policy, None, go_on)
-            unclear = [one for one in left if not one.is_certain]
-            recovered += self._delete_left(unclear, policy, limit, go_on) if unclear else 0
+            now, lives_for = time.time(), self.default_ttl_hours * HOUR
+            groups: dict[float | None, list[Left]] = {}
+            for one in leases.left_in(TRACKED):
+                # What was not killed has told nobody that its files are of no more use.
+                limits = [now - lives_for] if one.has_left else []
+                limits += [] if one.is_certain else [now - leases.foreign_for]
+                groups.setdefault(min(limits, default=None), []).append(one)
+            for limit, left in groups.items():
+                recovered += self._delete_left(left, policy, limit, go_on)
             self._finish_killed(go_on)
         except _Stopped:
             pass

@@ -142,7 +142,7 @@ class TempManager:
             )
         plan = prepare(
             base.root,
-            settings.policy.with_limits_of(limits),
+            settings.policy_in(base.root).with_limits_of(limits),
             now,
             disposal=settings.disposal,
             archive=archive,

@@ -64,7 +64,7 @@ def plan_for(base: Path, settings: Settings, keep: Keep = None) -> Plan:
     check_base(base)
     return prepare(
         base,
-        _keeping(keep, settings.policy),
+        _keeping(keep, settings.policy_in(base)),
         time.time(),
         layout=PIPELINE,
         disposal=settings.disposal,

@@ -173,7 +173,8 @@ class FileCleanupManager(ExpiringFiles):
     async def recover(self) -> int:
         """Delete what killed runs were tracking in `base_temp_dir`; how many entries went.
 
-        What was changed more than a second after its run was last known to live stays, since it may
+        What a run tracked that ended by itself goes once it is older than `default_ttl_hours`. What
+        was changed more than a second after its run was last known to live stays, since it may
         be somebody else's. A run shows that it lives whenever it tracks or untracks anything, and
         all the time while its periodic clean-up runs.
         """

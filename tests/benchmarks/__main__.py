@@ -2,8 +2,8 @@
 
 The sides of each figure are run in turn (ABAB …) and compared by their medians, so that a busy
 machine slows both; `start` by the minima of processor time. Prints a table, or with `--json` one
-JSON document; progress goes to stderr. Everything is made in temporary directories, which are gone
-at the end, however it comes.
+JSON document; progress goes to stderr. Everything is made in temporary directories, which are
+deleted even if the run fails.
 """
 
 from __future__ import annotations

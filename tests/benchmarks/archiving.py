@@ -1,4 +1,4 @@
-"""Archiving to object storage, with a server on this machine: how fast, and in how much memory."""
+"""Archiving to object storage, with a server on this machine: throughput and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decision alone, without a disk."""
+"""The time of the decision alone, without a disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One comparison as a value, and how its sides are measured in turn, in processes of their own."""
+"""One comparison as a value; measures its sides in turn, each in its own process."""
 
 from __future__ import annotations
 

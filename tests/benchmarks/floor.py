@@ -1,9 +1,9 @@
-"""The least that a clean of small entries may do: `python3 floor.py ROOT CATEGORY`.
+"""The minimum that a clean of small entries has to do: `python3 floor.py ROOT CATEGORY`.
 
-A loop that makes only the calls without which a promise of SECURITY.md would not hold, each once
-for an entry: it is opened, which follows no link, looked at, locked and listed; moved aside, and
-looked at there; and then its files go, each with a look that tells what it frees, and it itself.
-There is no scan before it; there are no policies, records, processes, words or history.
+A loop with only the system calls that the promises of SECURITY.md require, each once per entry:
+open without following symlinks, fstat, lock and list it, move it aside and stat it there, then stat
+and delete each file, and delete the entry. Without scan, policies, records, processes, output or
+history.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Make some of a tree's entries: a program, so that all processors make one tree together.
+"""Makes some of a tree's entries: a program, so that one tree can be made on all processors.
 
     grow.py CATEGORY FIRST END STEP FILES NESTED WHEN
 
-A process of its own and not a fork, for a signal that comes during a fork can be lost.
+A separate process and not a fork, since a signal during a fork can be lost.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Rewriting code: files of the standard library, of which each twentieth has something to find."""
+"""Rewriting code: standard library files, of which one in twenty has something to find."""
 
 from __future__ import annotations
 

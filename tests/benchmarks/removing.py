@@ -1,4 +1,4 @@
-"""Taking it all away, against `rm -rf` and `shutil.rmtree` of an identical tree, newly made."""
+"""Removing everything, compared with `rm -rf` and `shutil.rmtree` of an identical new tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at what there is, against `du -s` of the same root: in memory, and warm."""
+"""Scanning, compared with `du -s` of the same root, in memory and with a warm cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every user waits for: the start of a command, and the making of an entry."""
+"""What every user waits for: starting a command and making an entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trees that are measured, the filesystems they stand on, and how an entry is made fresh."""
+"""The trees that are measured, the filesystems they are on, and how a new entry is made."""
 
 from __future__ import annotations
 

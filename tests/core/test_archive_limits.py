@@ -1,4 +1,4 @@
-"""Which archived entries go for their age, and for their size together."""
+"""Which archived entries are removed because of their age or their total size."""
 
 from __future__ import annotations
 

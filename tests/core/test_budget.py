@@ -1,4 +1,4 @@
-"""A budget, compared to what there is."""
+"""A budget, compared to what is there."""
 
 from __future__ import annotations
 

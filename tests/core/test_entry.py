@@ -1,4 +1,4 @@
-"""Entries and what else a scan hands out."""
+"""Entries and the other results of a scan."""
 
 from __future__ import annotations
 

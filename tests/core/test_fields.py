@@ -1,4 +1,4 @@
-"""What a file says is of its kind and in its range, or nothing."""
+"""A value read from a file is of its type and in its range, or there is none."""
 
 from __future__ import annotations
 

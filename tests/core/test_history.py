@@ -1,4 +1,4 @@
-"""What is remembered of a sweep, as values."""
+"""The history of sweeps, as values."""
 
 from __future__ import annotations
 

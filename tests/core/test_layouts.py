@@ -1,4 +1,4 @@
-"""Names: what may be one, and what one says."""
+"""Names: which are valid, and what they say."""
 
 from __future__ import annotations
 

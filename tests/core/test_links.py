@@ -1,4 +1,4 @@
-"""Files with several names: counted once, and freed with the last of them."""
+"""Files with several names: counted once, and freed with the last name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Named tuples that are quick to define are those of `typing`."""
+"""Quickly defined named tuples behave like those of `typing`."""
 
 from __future__ import annotations
 

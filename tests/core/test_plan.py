@@ -1,4 +1,4 @@
-"""Plans: steps from verdicts, forecasts, and what did happen."""
+"""Plans: steps from verdicts, forecasts, and what really happened."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.temp.core.entry import Ending, Entry, Use
+from common.temp.core.keeping import files_matcher
 from common.temp.core.policy import STRATEGIES, WHOLE, Policy, needed
 from common.temp.core.protections import OF_ENTRY, PROTECTION_RULES, matching_pattern
 from common.temp.core.reasons import Reason, Verdict, what_would_change
@@ -119,8 +120,10 @@ def test_an_entry_is_excluded_by_each_way_in_which_it_is_named() -> None:
             "cache",
             ("./cache/x_1", "cache/x_1/**", "cache/x_1/*", "/a/p/.tmp/cache/x*"),
         ),
-        ("golden", "uncategorized", ("golden", "uncategorized", "uncategorized/gold*")),
+        ("cache/x_1", "cache", ("cache/{x,y}_1", "cache/x_1/end/a.bin", ".tmp/cache/*/end/*.bin")),
+        ("golden", "uncategorized", ("golden", "uncategorized", "uncategorized/gold*", "golden/a")),
         ("keep-1", "jobs", ("jobs/keep-*",)),
+        ("cache/Pru\u0308fung", "cache", ("Pr\u00fcfung*", "Pru\u0308f*")),
         ("tenant/7", "jobs", ("tenant/*", "jobs/tenant/*", "7")),
     ):
         for pattern in patterns:
@@ -128,6 +131,13 @@ def test_an_entry_is_excluded_by_each_way_in_which_it_is_named() -> None:
             assert found == pattern, path
         for pattern in ("x", "cache/golden", "tmp/cache/x_1", ".tmp", "job", "tenant"):
             assert matching_pattern(entry(path=path, category=category), (pattern,)) is None
+
+
+def test_a_file_is_kept_by_each_way_in_which_its_letters_are_composed() -> None:
+    keeps = files_matcher(("L\u00f6sung*", "a/Pru\u0308f.txt"), any_case=False)
+    for name in ("L\u00f6sung.txt", "b/Lo\u0308sung", "a/Pr\u00fcf.txt", "a/Pru\u0308f.txt"):
+        assert keeps(name)
+    assert not keeps("Losung.txt")
 
 
 def test_a_time_in_the_future_takes_nobody_s_place() -> None:

@@ -1,4 +1,4 @@
-"""Sizes and durations: read strictly, spelled as a person would."""
+"""Sizes and durations: read strictly, written as a person would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a document says, in our words, with a check that it holds here."""
+"""A statement of a document, in our words, with a check that it holds here."""
 
 from __future__ import annotations
 

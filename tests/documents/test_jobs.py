@@ -1,4 +1,4 @@
-"""What the document of the job storage says, and that it holds."""
+"""The statements of the job storage's document, and that they hold here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documents of the management tasks and the guide to migrating say holds here."""
+"""The statements of the documents on management tasks and migrating hold here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the document of the outputs of a process says holds here."""
+"""The statements of the document on process outputs hold here."""
 
 from __future__ import annotations
 

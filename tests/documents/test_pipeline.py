@@ -1,4 +1,4 @@
-"""What the document of the pipeline cleanup says, and that it holds."""
+"""The statements of the document on pipeline cleanup, and that they hold here."""
 
 from __future__ import annotations
 

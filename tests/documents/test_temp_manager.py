@@ -1,4 +1,4 @@
-"""What the documents of `TempManager` and its helpers say holds here."""
+"""The statements of the documents on `TempManager` and its helpers hold here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the document of the file tracking says, and that it holds."""
+"""The statements of the document on file tracking, and that they hold here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A place to break things in."""
+"""Fixtures for a place to break things in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every system call of a removal made to fail in turn, by `strace`: one outcome, not an end."""
+"""`strace` makes each system call of a removal fail in turn: one failed step, no crash."""
 
 from __future__ import annotations
 
@@ -220,8 +220,8 @@ def removal_of(lines: Sequence[str], root: Path) -> Iterator[tuple[Call, str]]:
 
 
 def in_turn(calls: Sequence[Call]) -> list[tuple[Call, str]]:
-    """The first call of each kind, and every fourth one after it, each with the next error; of
-    looks and closings, of which there are a hundred, as many as meet each error.
+    """The first call of each kind, and every sixth one after it, each with the next error; of looks
+    and closings, of which there are a hundred, as many as meet each error.
 
     All of them with all errors take an hour: see the test that is marked `slow`.
     """
@@ -229,7 +229,7 @@ def in_turn(calls: Sequence[Call]) -> list[tuple[Call, str]]:
     chosen = []
     for call in calls:
         many = all_of[call.name] > MANY
-        turn, rest = divmod(met[call.name], all_of[call.name] // len(ERRORS) if many else 4)
+        turn, rest = divmod(met[call.name], all_of[call.name] // len(ERRORS) if many else 6)
         if rest == 0:
             chosen.append((call, ERRORS[turn % len(ERRORS)]))
         met[call.name] += 1

@@ -1,4 +1,4 @@
-"""A disk without one free byte, or without one free inode: it can be cleaned."""
+"""A disk without a free byte or a free inode can be cleaned."""
 
 from __future__ import annotations
 

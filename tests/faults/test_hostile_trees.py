@@ -1,4 +1,4 @@
-"""Trees that break others, by the commands that people run: shown, and cleaned."""
+"""Trees that break other tools are shown and cleaned by the commands that people run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What anybody works in stays, however they work there and whatever cleans."""
+"""Whatever is in use stays, however it is used and whatever cleans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archiving and restoring that are killed: whole in exactly one place after the next sweep."""
+"""Killed archiving and restoring: after the next sweep, an entry is whole in exactly one place."""
 
 from __future__ import annotations
 

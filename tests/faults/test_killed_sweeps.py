@@ -1,4 +1,4 @@
-"""A sweep that is killed at any instant: the root stays consistent, and the next sweep ends it."""
+"""A sweep killed at any instant: the root stays consistent, and the next sweep finishes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Setting aside, undoing and deleting for good that are killed: whole in one place, or gone."""
+"""Killed undoable removal, undo and deletion: an entry is whole in one place, or gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many sweepers of one root at once, while others make, use and leave entries there."""
+"""Many sweepers of one root at once, while other processes make, use and leave entries there."""
 
 from __future__ import annotations
 

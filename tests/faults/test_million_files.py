@@ -1,4 +1,4 @@
-"""A million files, in one directory and in many: seen and gone in little memory."""
+"""A million files, in one directory and in many: scanned and removed in little memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever lies planted in a project leads no face of the program outside its roots."""
+"""Nothing that is planted in a project leads any face of the program outside its roots."""
 
 from __future__ import annotations
 

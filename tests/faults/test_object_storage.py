@@ -1,4 +1,4 @@
-"""Kills, cuts and a store that fails, while entries go to object storage: nothing is lost."""
+"""Kills, cut connections and a failing store while entries are archived: nothing is lost."""
 
 from __future__ import annotations
 

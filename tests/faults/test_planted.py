@@ -1,4 +1,4 @@
-"""What anybody may have put into a project: nothing outside the root is touched for it."""
+"""Hostile files in a project: nothing outside the root is touched because of them."""
 
 from __future__ import annotations
 

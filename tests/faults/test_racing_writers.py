@@ -1,4 +1,4 @@
-"""Processes that work in an entry while it is removed: nothing outside goes, and all is told."""
+"""Processes that write to an entry while it is removed: nothing outside is lost or unreported."""
 
 from __future__ import annotations
 

@@ -1,20 +1,23 @@
-"""What is written goes where it belongs, whatever is put in its place while it is written."""
+"""Files are written in their place, even if something else is swapped in meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from common.temp import TempFileContext, ThreadedFileCleanupManager
 from common.temp.core.layouts import JOBS, PINS
-from common.temp.errors import StorageError
+from common.temp.errors import Refused, StorageError
 from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
 from common.temp.store.archive.local import LocalArchive
+from common.temp.store.project import output
+from common.temp.store.project.project import check_way
 from common.temp.store.root import history, leases, making, ownerfile, pinning, records
 from common.temp.store.root.leases import Leases
 from common.temp.store.root.pinning import write_pin
@@ -278,3 +281,36 @@ def test_a_link_of_another_user_on_the_way_leads_no_deletion_elsewhere(
             os.utime(victim / "secret", (0, 0))
             manager.cleanup_old_files()
             assert (victim / "secret").exists() == stays
+
+
+def test_what_takes_the_place_of_the_directory_of_a_report_leads_it_nowhere(
+    project: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "out").mkdir()
+
+    def checked(path: Path) -> Path:
+        real = check_way(path)
+        swap(project / "out", victim)
+        return real
+
+    monkeypatch.setattr(output, "check_way", checked)
+    with pytest.raises(StorageError, match="cannot write"):
+        output.write_named(project / "out" / "secret", "a report")
+    assert (victim / "secret").read_text() == "mine"
+
+
+def test_in_shared_memory_a_report_is_written_as_anywhere_else(
+    victim: Path,
+) -> None:
+    if os.geteuid() or not os.path.isdir("/dev/shm"):
+        pytest.skip("needs root and /dev/shm")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        link, report = Path(place, "link"), Path(place, "report")
+        link.symlink_to(victim / "secret")
+        os.lchown(link, 1000, 1000)
+        with pytest.raises(Refused, match="symlink of another user"):
+            output.write_named(link, "a report")
+        for text in ("first", "second"):
+            output.write_named(report, text)
+        assert report.read_text() == "second"
+    assert (victim / "secret").read_text() == "mine"

@@ -1,4 +1,4 @@
-"""The cases and the legacy monorepo are what the tests read, and no tests of their own."""
+"""Keeps pytest from collecting the cases and the legacy monorepo, which tests only read."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
 """Each file under `cases`, before and after.
 
-`cases/<code>/<claim>.py` becomes what `<claim>.after.py` is; without that it must stay as it is. A
-directory `<claim>` is a whole tree, with `before` and what differs in `after`. In the files, lines
-that begin with `# case:` say the rest:
+`cases/<code>/<claim>.py` becomes `<claim>.after.py`, or does not change if there is none. A
+directory `<claim>` is a whole tree, with `before` and the files that differ in `after`. In the
+files, lines that begin with `# case:` give the details:
 
-    # case: path tests/test_x.py     where the file lies in its tree
+    # case: path tests/test_x.py     the path of the file in its tree
     # case: options unsafe TK003     whether to make unsafe rewrites; only these rules
     # case: left TK105:9 suffix=     a finding that is left, on line 9, and a part of its text
-    # case: problem does not parse   what is said of a file that cannot be dealt with
+    # case: problem does not parse   the message for a file that cannot be processed
 
-A directory can say what is left in a file `left` instead, each line with the path first.
+A directory can list what is left in a file `left` instead, with the path first on each line.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ ITEMS = [
     "no code makes temporary directories by hand",
     "git ignores .tmp and .temp",
     "every tasks.py has the shared tasks",
-    "directories of the helper are in a category",
+    "directories made by the helper are in a category",
     "no project has an older .temp",
     "every file was read",
 ]
@@ -61,7 +61,7 @@ PROJECTS: dict[str, tuple[dict[str, str], dict[int, str]]] = {
     ),
     "entries in a category": ({".tmp/debug/x_1696348800/f": "x", ".tmp/notes/f": "x"}, {}),
     "an old root": ({".temp/x/f": "x"}, {6: "`clean` removes .temp"}),
-    "a file": ({"a.py": "import tempfile\ntempfile.mkdtemp(:\n"}, {7: "mend or remove a.py"}),
+    "a file": ({"a.py": "import tempfile\ntempfile.mkdtemp(:\n"}, {7: "fix or remove a.py"}),
 }
 
 

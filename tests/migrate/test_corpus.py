@@ -1,4 +1,4 @@
-"""Code in the shape of real projects: no wrong edit, no site missed, and it does what it did."""
+"""Code modelled on real projects: no wrong edit, no missed site, and the same behaviour."""
 
 from __future__ import annotations
 

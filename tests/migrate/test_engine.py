@@ -1,4 +1,4 @@
-"""A run over many files: the same by any number of processes, and one bad file never ends it."""
+"""A run over many files: the same with any number of processes, and never ended by one bad file."""
 
 from __future__ import annotations
 
@@ -258,6 +258,6 @@ def test_a_notebook_or_a_text_that_cannot_be_read_is_skipped(top: Path) -> None:
 
     notebook, text, module = examined(top)
 
-    assert notebook.skipped.startswith("is no notebook")
+    assert notebook.skipped.startswith("is not a notebook")
     assert text.skipped.startswith("it is larger") or "larger than" in text.skipped
     assert module.after is not None

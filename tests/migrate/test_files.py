@@ -1,4 +1,4 @@
-"""Which files a run looks at, and when it refuses to write."""
+"""Which files a run reads, and when it refuses to write."""
 
 from __future__ import annotations
 

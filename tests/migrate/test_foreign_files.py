@@ -1,4 +1,4 @@
-"""Must hold 4: files that were not written here, those of the packages that the tests run with."""
+"""Must hold 4: files not written here, from the packages that the tests run with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Must hold 2: a monorepo in its legacy form, moved off it, does what it did."""
+"""Must hold 2: a monorepo that uses the legacy helper behaves the same after its migration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file with many sites takes a time that grows with its length, and its diff is the right one."""
+"""The time for a file with many sites grows with its length, and its diff is correct."""
 
 from __future__ import annotations
 

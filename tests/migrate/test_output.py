@@ -1,4 +1,4 @@
-"""A run as a diff that git takes, as text, JSON, SARIF and GitHub annotations."""
+"""The output of a run: a diff that git applies, text, JSON, SARIF and GitHub annotations."""
 
 from __future__ import annotations
 

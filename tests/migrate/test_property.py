@@ -1,4 +1,4 @@
-"""For any module that uses what the safe rules rewrite: it does after what it did before."""
+"""Any module that uses what the safe rules rewrite behaves the same after the rewrite."""
 
 from __future__ import annotations
 

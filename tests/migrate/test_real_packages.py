@@ -1,4 +1,4 @@
-"""Must hold: the suites of packages that use tempfile pass as before once they are migrated.
+"""Must hold: the test suites of packages that use tempfile pass as before after migrating them.
 
 Their source distributions are downloaded from the index that pip is configured for.
 """

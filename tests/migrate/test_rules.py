@@ -1,4 +1,4 @@
-"""What every rule has: a code, a title, and a documentation that holds."""
+"""Every rule has a code, a title, and correct documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a name means where it stands."""
+"""What a name refers to at a given place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Positions in a file lead back to its bytes, whatever its encoding and line ends."""
+"""Positions in a file lead back to its bytes, whatever its encoding and line endings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rewritten file takes the place of the old one in one step, or not at all."""
+"""A rewritten file replaces the old one in one step, or not at all."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_link_that_took_the_place_of_its_directory_is_not_followed(
     victim.write_bytes(BEFORE)
     (top / "sub").symlink_to(victim.parent)
 
-    assert "behind a link" in replace_file(str(top), replace(RESULT, path="sub/a.py"))
+    assert "behind a symlink" in replace_file(str(top), replace(RESULT, path="sub/a.py"))
 
     assert victim.read_bytes() == BEFORE
     assert listing(victim.parent) == ["a.py"]

@@ -1,4 +1,4 @@
-"""The chart of size over time: what is known of the past, for eyes and for screen readers."""
+"""The chart of size over time: what is known of the past, on screen and for screen readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: its sums are the JSON's, in a real browser, whatever the names; it loads nothing."""
+"""The page in a real browser: sums as in the JSON, whatever the names, and no requests."""
 
 from __future__ import annotations
 

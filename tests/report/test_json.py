@@ -1,4 +1,4 @@
-"""What programs read: integer bytes, ISO 8601 times, a schema version."""
+"""The JSON for programs: integer bytes, ISO 8601 times, a schema version."""
 
 from __future__ import annotations
 

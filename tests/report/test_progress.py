@@ -1,4 +1,4 @@
-"""One line on stderr, only where a person looks at it."""
+"""The progress line: on stderr, and only on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns: what they take on a screen, what fits, what is left out, and what is never lost."""
+"""Table columns: their width on screen, what fits, what is left out, and what is never lost."""
 
 from __future__ import annotations
 

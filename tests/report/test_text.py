@@ -1,4 +1,4 @@
-"""What people read: nothing from a disk reaches the terminal as it is."""
+"""Text for people: nothing from a disk reaches the terminal unescaped."""
 
 from __future__ import annotations
 

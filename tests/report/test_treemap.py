@@ -1,4 +1,4 @@
-"""Boxes in proportion: they fill their box, do not overlap, and are not needlessly long."""
+"""Boxes in proportion: they fill the area, do not overlap, and are not needlessly long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths that schedulers trip over, and a command that tells what it was given."""
+"""Paths that schedulers trip over, and a command that records its arguments."""
 
 from __future__ import annotations
 

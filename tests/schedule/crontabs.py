@@ -1,4 +1,4 @@
-"""Crontabs of one's own, in a mount namespace: whoever runs the tests keeps theirs."""
+"""Private crontabs in a mount namespace, which protect those of whoever runs the tests."""
 
 from __future__ import annotations
 

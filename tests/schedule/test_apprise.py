@@ -1,4 +1,4 @@
-"""The recipe of the docs for e-mail, with a real apprise and a mail server of one's own."""
+"""The recipe of the docs for e-mail, with a real apprise and a private mail server."""
 
 from __future__ import annotations
 

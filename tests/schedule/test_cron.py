@@ -1,4 +1,4 @@
-"""The line for cron: what cron and the shell make of it, and what becomes of the crontab."""
+"""The line for cron: how cron and the shell read it, and what happens to the crontab."""
 
 from __future__ import annotations
 

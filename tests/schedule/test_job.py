@@ -1,4 +1,4 @@
-"""What a schedule runs, and what it is called."""
+"""What a schedule runs, and its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The property list, as a reader of property lists sees it."""
+"""The property list, as a property list parser reads it."""
 
 from __future__ import annotations
 

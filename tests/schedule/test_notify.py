@@ -1,4 +1,4 @@
-"""`on_failure` and `on_success`: who hears how a scheduled clean ended, and whose commands run."""
+"""`on_failure`, `on_success`: who is told how a scheduled clean ended, and whose commands run."""
 
 from __future__ import annotations
 

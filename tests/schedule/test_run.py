@@ -1,4 +1,4 @@
-"""A scheduled clean: one line a run, never two at a time, and never without a limit."""
+"""A scheduled clean: one line per run, never two at a time, and never without a limit."""
 
 from __future__ import annotations
 

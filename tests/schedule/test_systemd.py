@@ -1,4 +1,4 @@
-"""The units, as systemd itself reads them."""
+"""The units, as read by systemd itself."""
 
 from __future__ import annotations
 

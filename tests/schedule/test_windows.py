@@ -1,4 +1,4 @@
-"""The task, as a reader of XML sees it."""
+"""The task, as an XML parser reads it."""
 
 from __future__ import annotations
 

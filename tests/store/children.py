@@ -1,4 +1,4 @@
-"""Processes that a test forks, and those that they fork in their turn."""
+"""Processes that a test forks, and their own children."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tree that nothing in a store may touch."""
+"""A tree that no test of the store may touch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real repositories of git for tests."""
+"""Real git repositories for tests."""
 
 from __future__ import annotations
 

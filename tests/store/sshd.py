@@ -1,4 +1,4 @@
-"""An sshd of our own on a port of this machine, for tests that need another host."""
+"""A private sshd on a port of this machine, for tests that need another host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A directory as another machine sees it: over sshfs, from an sshd of our own on this machine."""
+"""A directory as another machine sees it: over sshfs, from a private sshd on this machine."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from common.temp.store.project.project import user_root
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.leases import Leases
 from common.temp.store.system import at
-from tests.support import DENIED, environment, listing, run
+from tests.support import DENIED, environment, let_others_reach, listing, run
 from tests.warm import Started
 
 _NOT_ROOT = os.geteuid() != 0
@@ -273,11 +272,11 @@ class TestOnASmallFilesystem:
 
 @pytest.mark.skipif(_NOT_ROOT, reason="needs root to become another user")
 def test_a_project_of_somebody_else_is_a_clear_error(project: Path) -> None:
-    for directory in (project, *project.parents):
-        if not directory.stat().st_mode & stat.S_IXOTH:
-            directory.chmod(0o755)
+    let_others_reach(project)
+    project.chmod(0o755)
     # Loaded first: the interpreter itself may lie where only root can read.
-    code = _CREATE.replace("try:", "import os; os.setuid(65534)\ntry:")
+    become = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)"
+    code = _CREATE.replace("try:", f"{become}\ntry:")
     done = run([sys.executable, "-c", code], cwd=project)
     assert DENIED in done.stdout, done
     assert listing(project) == ["pyproject.toml", "tasks.py"]
@@ -287,8 +286,7 @@ _CREATE = """
 from common.temp import StorageError, TempManager
 try:
     for _ in range(1):
-        TempManager.create_persistent_dir("demo", "debug")
-        print("made")
+        print("made", TempManager.create_persistent_dir("demo", "debug"))
 except StorageError as error:
     print(error, error.exit_code)
 """

@@ -1,4 +1,4 @@
-"""The archive: what goes there is whole and has its manifest, or stays where it was."""
+"""The archive: an entry there is whole and has a manifest, or stays where it was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweep and restore do not know how an archive stores: an object store serves them, too."""
+"""Sweep and restore do not depend on how an archive stores: an object store works, too."""
 
 from __future__ import annotations
 

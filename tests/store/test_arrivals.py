@@ -1,4 +1,4 @@
-"""Nothing is older than its arrival, and nothing that a clean does makes an entry any newer."""
+"""Nothing is older than its arrival, and nothing that a clean does makes an entry newer."""
 
 from __future__ import annotations
 

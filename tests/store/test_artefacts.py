@@ -167,12 +167,15 @@ def test_repositories_environments_and_scratch_are_never_entered(
     [
         *("pyproject.toml", "tasks.py", "setup.py", "pyvenv.cfg"),
         *("conda-meta/history", "lib-1.0.dist-info/METADATA"),
+        "site-packages/build/x",
     ],
 )
 def test_nested_projects_and_virtual_environments_are_not_entered(
     project: Path, marker: str
 ) -> None:
-    make(project, f"inner/{marker}", "inner/build/x", "inner/src/__pycache__/x")
+    make(project, f"inner/{marker}")
+    if "site-packages" not in marker:
+        make(project, "inner/build/x", "inner/src/__pycache__/x")
 
     assert found(project) == {}
 

@@ -1,4 +1,4 @@
-"""Deleting that outlives the command: what is seen meanwhile, and how it ends."""
+"""Deleting that outlives the command: what is shown meanwhile, and how it ends."""
 
 from __future__ import annotations
 

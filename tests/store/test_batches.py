@@ -1,4 +1,4 @@
-"""Small entries, which a sweep takes many at a time: each is as safe as one that is taken alone."""
+"""Small entries, which a sweep handles in batches: each is as safe as one handled alone."""
 
 from __future__ import annotations
 

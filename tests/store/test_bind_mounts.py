@@ -1,6 +1,7 @@
-"""What is mounted in a tree at the last instant is not entered, a bind mount as little as another.
+"""Filesystems mounted in a tree at the last instant are not entered, bind mounts included.
 
-Of one on the same filesystem no device tells, and no table that was read before it was made.
+A bind mount on the same filesystem has the same device, and a mount table that was read before it
+was made does not list it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where no call is relative to a directory: by path, with the same checks, and nowhere else."""
+"""Platforms without `dir_fd`: operations by path, with the same checks, and only there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an entry holds, item by item: everything that tells two trees apart, and nothing outside."""
+"""The content of an entry, item by item: all that tells two trees apart, and nothing outside."""
 
 from __future__ import annotations
 

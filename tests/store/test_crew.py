@@ -1,4 +1,4 @@
-"""Workers that share directories: who dies, what is said of it, and what is left behind."""
+"""Workers that share directories: what happens when one dies, what is reported, what is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links from entries that stay into one that goes are named in the plan."""
+"""The plan names symlinks from entries that stay into an entry that goes."""
 
 from __future__ import annotations
 

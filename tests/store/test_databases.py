@@ -1,4 +1,4 @@
-"""A database of SQLite that is an entry, and what lies beside it, stay or go as one."""
+"""An entry that is an SQLite database and the files beside it stay or go together."""
 
 from __future__ import annotations
 
@@ -43,11 +43,14 @@ def test_what_keeps_a_database_keeps_its_log(root: Path) -> None:
     kept = [root / "work" / f"{name}.db" for name in ("pinned", "excluded", "opened")]
     gone = root / "work" / "gone.db"
     write(*kept, gone)
-    (root / "work" / "notes-wal").write_text("of no database")
+    for name in ("notes-wal", "notes.wal", "pinned.duckdb", "pinned.duckdb.wal"):
+        (root / "work" / name).write_text("of no database of SQLite")
     pin(kept[0], "results of May")
+    pin(root / "work" / "pinned.duckdb", "results of June")
     with process(f"file = open({str(kept[2])!r}); print(1, flush=True); input()", cwd=root.parent):
         swept(root, EVERYTHING._replace(exclude=("excluded.db",)))
     assert not [name for name in listing(root / "work") if name.startswith(("gone", "notes"))]
+    assert (root / "work" / "pinned.duckdb.wal").exists()
     assert [rows(path) for path in kept] == [100] * 3
 
 

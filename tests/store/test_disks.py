@@ -1,4 +1,4 @@
-"""Files that the kernel itself has open keep their entry: disks, swap, and mounted images."""
+"""Files that the kernel itself has open keep their entry: disks, swap and mounted images."""
 
 from __future__ import annotations
 

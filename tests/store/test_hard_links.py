@@ -1,4 +1,4 @@
-"""Real files with several names: what a plan forecasts is what its sweep frees."""
+"""Files with several hard links: what a plan forecasts is what its sweep frees."""
 
 from __future__ import annotations
 

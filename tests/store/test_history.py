@@ -1,4 +1,4 @@
-"""The history of a root: appended to by many at once, capped, and in nobody's way."""
+"""The history of a root: appended to concurrently, limited in size, and never in the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A filesystem that takes names in any case, and lists them in another than they were made in."""
+"""A case-insensitive filesystem, which may list names in another case than they were made in."""
 
 from __future__ import annotations
 

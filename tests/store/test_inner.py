@@ -1,4 +1,4 @@
-"""A root within an entry keeps it while somebody uses that root or has pinned something there."""
+"""A root within an entry keeps it while that root is in use or has a pin."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_this_process_s_own_root_goes_when_it_asks_for_everything(root: Path) ->
     assert [done.step.entry.path for done in swept(root).done] == ["jobs"]
 
 
-@pytest.mark.parametrize("place", ["debug/nightly", "debug", "film.mp4"])
+@pytest.mark.parametrize("place", ["debug/nightly", "debug", "film.mp4", "."])
 def test_a_lock_on_an_entry_of_a_root_in_an_entry_keeps_it(root: Path, place: str) -> None:
     outer = make_entry(root, "work/clone")
     make_entry(outer / ".tmp", "debug/nightly")
@@ -174,7 +174,8 @@ def test_a_lock_on_an_entry_of_a_root_in_an_entry_keeps_it(root: Path, place: st
             inside = look_inside(top, "work/clone")
         use = Within(root).use_of("work/clone", outer, inside, 0, 0)
         assert use is not None
-        assert use.who.startswith(f"a process that holds a lock (flock) on {place}, in the ")
+        where = "it" if place == "." else place
+        assert use.who.startswith(f"a process that holds a lock (flock) on {where}, in the ")
         assert swept(root).done == ()
     finally:
         os.close(lock)

@@ -1,4 +1,4 @@
-"""Owner files that cannot be read or understood: no hang, and nobody's protection ends."""
+"""Unreadable or damaged owner files: nothing hangs, and no protection ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that stay when their entry goes: what `keep_files` matches."""
+"""Files that stay when their entry goes: those that `keep_files` matches."""
 
 from __future__ import annotations
 
@@ -90,7 +90,8 @@ def said(report: Report) -> list[tuple[str, str]]:
         ),
         (["deep/**/*.mp4"], ["deep", "deep/er", "deep/er/b.mp4"]),
         (["**/er/b.mp4", "**/x/"], ["deep", "deep/er", "deep/er/b.mp4", "deep/x", "deep/x/y"]),
-        (["*.db"], ["app.db", "app.db-journal", "app.db-wal"]),
+        (["*.db"], ["app.db", "app.db-journal", "app.db-wal", "app.db.wal"]),
+        (["f*.{mov,{mp4,mkv}}", "{deep,x}/x/"], ["deep", "deep/x", "deep/x/y", "final.mp4"]),
         (["mp4", "*.MP4", ""], None),
     ],
 )
@@ -98,7 +99,7 @@ def test_what_matches_stays_in_its_place_and_the_rest_is_freed(
     root: Path, patterns: list[str], stays: list[str] | None
 ) -> None:
     files = ("final.mp4", "report.html", "deep/er/b.mp4", "deep/er/log", "deep/x/y", "empty/")
-    entry = make(root, *files, "app.db", "app.db-wal", "app.db-journal", "log-wal")
+    entry = make(root, *files, "app.db", "app.db-wal", "app.db-journal", "app.db.wal", "log-wal")
     before = root.stat().st_ino, entry.stat().st_mtime_ns
     plan = planned(root, *patterns)
     report = execute(plan)
@@ -478,7 +479,7 @@ def test_what_is_excluded_of_a_dead_service_s_stays_when_it_begins_again(
     project: Path, kind: type[StorageRoot | ThreadedFileCleanupManager]
 ) -> None:
     root = project / "var"
-    (project / "pyproject.toml").write_text('[tool.tempkeep]\nexclude = ["golden_*"]\n')
+    (project / "pyproject.toml").write_text('[tool.tempkeep]\nexclude = ["var/golden_*"]\n')
     if not (child := os.fork()):
         for name in ("golden_flight", "other"):
             if kind is StorageRoot:

@@ -1,8 +1,9 @@
-"""Who holds what: owner files, records, locks, and processes that work inside."""
+"""Who holds what: owner files, records, locks, and processes that work inside an entry."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -999,6 +1000,24 @@ def test_a_shell_that_holds_a_flock_on_an_entry_protects_it(root: Path, how: str
     assert len(swept(root).done) == 1
 
 
+@pytest.mark.parametrize("how", ["mkdir", "store", "link"])
+def test_a_lock_on_the_root_keeps_all_that_is_in_it(root: Path, how: str) -> None:
+    if how == "link":
+        root.rename(root.with_name("disk"))
+        root.symlink_to("disk")
+    elif how == "mkdir":
+        shutil.rmtree(root / ".tempkeep")
+    for name in ("debug/x", "alone"):
+        make_entry(root, name, age_hours=100)
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        assert swept(root).done == ()
+    finally:
+        os.close(descriptor)
+    assert len(swept(root).done) == 2
+
+
 @pytest.mark.parametrize("store", [True, False])
 def test_scans_at_the_same_time_never_take_each_other_for_users(project: Path, store: bool) -> None:
     root = project / ".tmp"
@@ -1037,8 +1056,9 @@ def test_a_turn_that_never_ends_stops_no_scan(
         descriptor = os.open(root / place, os.O_RDONLY)
         try:
             assert locks.lock_file(descriptor)
-            assert hold(root, root / "debug/x") == ""
-            assert len(swept(root).done) == 1
+            # Without a store, a turn is taken on the root: one that does not end is a lock.
+            assert hold(root, root / "debug/x") == ("lock" if place == "." else "")
+            assert len(swept(root).done) == (0 if place == "." else 1)
         finally:
             os.close(descriptor)
 

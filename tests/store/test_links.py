@@ -1,4 +1,4 @@
-"""Roots behind symlinks: which may be cleaned, and that no face follows one that was planted."""
+"""Roots behind symlinks: which may be cleaned, and that no face follows a planted one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is an entry and what a category, and how one is found by name."""
+"""What counts as an entry or a category, and how one is found by name."""
 
 from __future__ import annotations
 

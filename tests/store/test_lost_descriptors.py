@@ -1,4 +1,4 @@
-"""Code that closes what it did not open: no user's file is touched, and no lease is lost."""
+"""Code that closes descriptors it did not open: no user's file is touched, and no lease is lost."""
 
 from __future__ import annotations
 

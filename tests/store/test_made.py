@@ -1,4 +1,4 @@
-"""`clean` where no version control tells what is hand-written: only what a tool certainly made."""
+"""`clean` without version control: only removes what a tool certainly made."""
 
 from __future__ import annotations
 
@@ -399,11 +399,12 @@ def test_git_is_believed_only_about_what_an_ignore_rule_names(
     expected = {f"{at}/build": why.format(at) for at, why in enumerate(RULES.values())}
     expected |= dict.fromkeys((f"{odd}/build", "excluded/build", "mine/build", "x/y/build"), "")
     expected |= {"spared/build": "spared/.gitignore has !build/*.c"}
+    expected |= {"x/own/build": "x/own/build/.gitignore has !keep.csv"}
     expected |= {"x/z/build": f"{ONLY}/z/*", "above/target": f"{ONLY}above/", "0/target": ""}
     expected |= dict.fromkeys(("above/build", "above/mine/build"), f"{ONLY}above/")
     expected |= {f"libs/sub/{name}": SUBMODULE for name in ("build", "target")}
     rules = {f"{at}/.gitignore": f"{rule}\ntarget" for at, rule in enumerate(RULES)}
-    rules |= {"x/.gitignore": "/y/build/\n/z/*\n", f"{odd}/.gitignore": "build/\n"}
+    rules |= {"x/.gitignore": "/y/build/\n/own/build/\n/z/*\n", f"{odd}/.gitignore": "build/\n"}
     rules |= {
         "spared/.gitignore": "!build/*.c\n",
         ".gitignore": "above/\n",
@@ -427,6 +428,8 @@ def test_git_is_believed_only_about_what_an_ignore_rule_names(
     write(project, {f"{place}/Cargo.toml": "" for place in ("0", "above", "libs/sub")})
     write(project, {f"{path}/x.cpython-311.pyc": HEAD for path in caches})
     write(project, {"libs/sub/.gitignore": "build\ntarget"})
+    write(project, {"x/own/build/.gitignore": "*\n!.gitignore\n!keep.csv\n"})
+    write(project, {"x/y/build/.gitignore": "*\n!.gitignore\n"})
     expected |= dict.fromkeys(caches, "")
 
     presets = chosen(["python", "rust"])
@@ -670,8 +673,11 @@ def test_a_pattern_that_matches_source_is_refused(
 def test_a_package_that_is_called_as_an_artefact_is_source(project: Path) -> None:
     """Its author may not have noticed that the usual rule for `build/` ignores it."""
     files = ("src/app/__init__.py", "src/app/build/core.py", "tools/dist/__init__.py", "build/x.o")
+    packages = ("internal/build/build.go", "web/src/build/index.ts", "a/b/dist/A.java")
+    built = ("web/dist/index.d.ts", "web/dist/index.js", "c/build/config.h", "build/x.py")
+    every = (*files, *packages, *built)
     write(
-        project, {".gitignore": "build/\ndist/\n", "__init__.py": "", **dict.fromkeys(files, "x")}
+        project, {".gitignore": "build/\ndist/\n", "__init__.py": "", **dict.fromkeys(every, "x")}
     )
     git(project, "init", "-q")
     git(project, "add", "-A")
@@ -680,4 +686,5 @@ def test_a_package_that_is_called_as_an_artefact_is_source(project: Path) -> Non
 
     assert (project / "src" / "app" / "build" / "core.py").exists()
     assert (project / "tools" / "dist" / "__init__.py").exists()
-    assert not (project / "build").exists()
+    assert all((project / path).exists() for path in packages)
+    assert not any((project / path).parent.exists() for path in built)

@@ -1,4 +1,4 @@
-"""Filesystems that are mounted over a part of a root: what is behind them stays."""
+"""Filesystems that are mounted over a part of a root: what they hide stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deleting what was named: below a root and elsewhere, and what happens at that very instant."""
+"""Deleting named paths: below a root and elsewhere, and races at that instant."""
 
 from __future__ import annotations
 
@@ -210,6 +210,18 @@ def test_a_file_that_somebody_has_locked_stays(base: Path) -> None:
         outcome = delete(base, "file")
     assert (outcome.status, path.exists()) == ("skipped", True)
     assert "flock" in outcome.detail
+
+
+def test_by_a_policy_a_file_in_a_directory_that_somebody_has_locked_stays(base: Path) -> None:
+    path = file(base / "sub" / "deep" / "file")
+    held = os.open(base / "sub", os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        assert delete(base, "sub/deep/file", policy=True).status == "skipped"
+        assert path.exists()
+    finally:
+        os.close(held)
+    assert delete(base, "sub/deep/file", policy=True).status == "done"
 
 
 def test_an_empty_directory_that_somebody_has_locked_stays(base: Path) -> None:

@@ -1,4 +1,4 @@
-"""Archives in object storage: what goes there comes back, and what is planted there stays."""
+"""Archives in object storage: what is stored comes back, and what is planted there stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in the way of a removal is told from the file and its directory, and no further."""
+"""What prevents a removal is found from the file and its directory, and no further."""
 
 from __future__ import annotations
 

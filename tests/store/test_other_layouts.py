@@ -1,4 +1,4 @@
-"""Roots whose entries lie otherwise than in `.tmp`: made, listed, leased and swept by one code."""
+"""Roots with another layout than `.tmp`: made, listed, leased and swept by the same code."""
 
 from __future__ import annotations
 

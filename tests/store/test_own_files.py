@@ -1,10 +1,11 @@
-"""What this very process has open keeps an entry, unless the entry is its own."""
+"""Files that this process has open keep an entry, unless the entry is its own."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,18 @@ import pytest
 from common.temp import TempManager, get_debug_temp_dir
 from common.temp.core.policy import Policy
 from common.temp.jobs import StorageRoot
-from tests.support import HOUR, age, hold, inv, make_entry, outcomes, run, scanned, swept
+from tests.support import (
+    HOUR,
+    age,
+    environment,
+    hold,
+    inv,
+    make_entry,
+    outcomes,
+    run,
+    scanned,
+    swept,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
 
@@ -44,6 +56,17 @@ def test_an_open_database_stays_when_this_process_cleans_by_age(
     database.close()
     age(path, 48)
     assert TempManager.clean_persistent_temps(24) == 1
+
+
+def test_what_the_command_line_of_a_service_names_stays_when_it_cleans_itself(root: Path) -> None:
+    entries = [make_entry(root, f"cache/{name}") for name in ("model", "settings", "other")]
+    for path in entries:
+        age(path, 48)
+    code = "from common.temp import TempManager; print(TempManager.clean_persistent_temps(24))"
+    words = [f"--model={entries[0]}", ".tmp/cache/settings/file0.txt"]
+    command = [sys.executable, "-c", code, *words]  # a fork of a warm one has another command line
+    assert subprocess.check_output(command, cwd=root.parent, env=environment()) == b"1\n"
+    assert [path.exists() for path in entries] == [True, True, False]
 
 
 def test_a_file_that_this_process_has_mapped_protects_its_entry(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""How many workers a removal has: found by trying, with disks that are functions."""
+"""How many workers a removal uses: found by trying, with functions in place of disks."""
 
 from __future__ import annotations
 

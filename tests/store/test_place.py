@@ -1,4 +1,4 @@
-"""Which root the scratch of a process goes to, in real processes as cron and people start them."""
+"""Which root the scratch of a process goes to, in real processes, as started by cron and people."""
 
 from __future__ import annotations
 

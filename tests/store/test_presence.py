@@ -1,4 +1,4 @@
-"""Owners whose lock is gone or out of reach: who lives all the same, and who cannot be checked."""
+"""Owners whose lock is gone or out of reach: which are still alive, and which cannot be checked."""
 
 from __future__ import annotations
 

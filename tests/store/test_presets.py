@@ -1,4 +1,4 @@
-"""The presets of `clean`: what each finds, and what of the same name it leaves alone."""
+"""The presets of `clean`: what each finds, and what it leaves alone despite the same name."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ CASES = (
     Case("python", "tox.ini", ".tox", {"py311/pyvenv.cfg": ""}),
     Case("python", "noxfile.py", ".nox", {"tests/pyvenv.cfg": ""}),
     Case("venv", "", ".venv", {"pyvenv.cfg": "", "lib/x.py": ""}, "app/mine.py", among=True),
+    Case("venv", "", "venv", {"pyvenv.cfg": "", "CACHEDIR.TAG": TAG}, "app/mine.py", among=True),
     Case("venv", "", "env", {"pyvenv.cfg": "", "share/node_modules/a/x.js": ""}),
     Case(
         "node",
@@ -168,6 +169,25 @@ def test_somebodys_work_keeps_what_a_tool_made(project: Path, work: str) -> None
         "env": "it is a project of its own",
         "node_modules": why,
     }
+
+
+def test_what_no_tool_makes_again_keeps_what_one_made(project: Path) -> None:
+    names = {
+        "godot": "export_credentials.cfg", "gradle": "gradle.properties", "venv": "pip.conf",
+        "dotnet": "Debug/net8/App.db", "rust": "infra/terraform.tfstate",
+        "node": ".pnpm_patches/a@1/index.js",
+    }  # fmt: skip
+    for case in CASES:
+        if case.artefact in (".godot", ".gradle", ".venv", "bin", "node_modules", "target"):
+            made = {f"{case.artefact}/{path}": text for path, text in case.made.items()}
+            precious = names.get(case.preset, "none")
+            write(project / case.preset, {case.marker or "x": "", **made})
+            write(project / case.preset, {f"{case.artefact}/{precious}": ""})
+    took = found(project, *names, unsure=True)
+    assert {path.partition("/")[0] for path in took} == {*names}
+    for path, why in took.items():
+        precious = names[path.partition("/")[0]].removesuffix("/a@1/index.js")
+        assert why.startswith(f"it holds {precious}"), (path, why)
 
 
 def test_a_link_is_none_and_links_in_one_are_not_followed(project: Path, tmp_path: Path) -> None:

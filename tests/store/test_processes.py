@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from common.temp.core.entry import Use
+from common.temp.errors import TempError
 from common.temp.store.root.helper import fork_helper
 from common.temp.store.system.processes import processes_inside
 from common.temp.store.system.procfs import spell_command
@@ -49,6 +52,31 @@ def test_a_process_that_works_in_an_entry_without_a_record_protects_it(
         assert swept(root).outcomes == ()
     assert hold(root, path) == ""
     assert len(swept(root).done) == 1
+
+
+def found_with(root: Path, free: int) -> dict[str, Use] | None:
+    """What is found in `root` while so many descriptors are free; `None` if it cannot be told."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, hard))
+    try:
+        return processes_inside(root)
+    except TempError as error:
+        return None if "cannot look for processes: Too many open files" in str(error) else {}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_where_no_more_files_can_be_opened_nothing_counts_as_unused(root: Path) -> None:
+    make_entry(root, "debug/x")
+    with process(
+        "f = open('.tmp/debug/x/log', 'w'); print(1, flush=True); input()", cwd=root.parent
+    ):
+        found = [found_with(root, free) for free in (*range(8), 99)]
+    assert found[0] is None
+    assert found[-1] is not None
+    assert all(one is None or "debug/x/log" in one for one in found)
 
 
 @pytest.mark.parametrize("word", ["tempkeep.asks.md", "tempkeep.asks=1"])
@@ -194,6 +222,8 @@ bind(f"/proc/self/fd/{top}/s")
 os.close(top)
 bind(os.getcwd() + "/.tmp/work/before/s")
 os.rename(".tmp/work/before", ".tmp/work/renamed")
+bind(os.getcwd() + "/.tmp/work/up/s.12")
+os.rename(".tmp/work/up/s.12", ".tmp/work/moved/s")
 os.chdir(".tmp/work/relative")
 bind("s")
 os.chdir("/")
@@ -206,7 +236,7 @@ def test_a_socket_that_was_bound_in_whatever_way_protects_its_entry(is_link: boo
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # for a socket's path is short
         project = Path(short).resolve()
         root = project / ("disk" if is_link else ".tmp")
-        names = {"link", "far", "up", "double", "new\nline", "fd", "before", "relative"}
+        names = {"link", "far", "up", "double", "new\nline", "fd", "before", "relative", "moved"}
         for name in (*names, "other"):
             make_entry(root, f"work/{name}")
         if is_link:
@@ -606,6 +636,8 @@ def test_what_a_command_line_names_in_another_way_is_in_use(
         "to": "exec >.tmp/work/to/log 2>&1",
         "later": "cd nowhere && (cat .tmp/work/later/y)",
         "home": "cat $HOME/src/x/.tmp/work/home/y",
+        "braces": "cp -r ${HOME}/no-src/x/.tmp/work/braces x; echo done",
+        "asked": "cp -r $(pwd)/.tmp/work/asked x; echo done",
         "tilde": "--logdir=~/src/x/.tmp/work/tilde/y",
         "glued": "cc -isystem.tmp/work/glued -c x.c",
         "by link": "-isystemlinked/x",
@@ -660,12 +692,23 @@ def test_a_process_that_was_started_in_an_entry_and_left_it_does_not_keep_it(roo
 
 def test_what_the_variables_of_a_process_name_by_a_relative_path_is_in_use(root: Path) -> None:
     sleep = os.path.realpath(shutil.which("sleep") or "")
-    named = ("path", "active", "program", "conda", "conda_path", "toolchain", "tmp", "not")
+    named = (
+        "path",
+        "active",
+        "program",
+        "conda",
+        "conda_path",
+        "toolchain",
+        "tmp",
+        "python",
+        "node",
+        "not",
+    )
     entries = [make_entry(root, f"work/{name}") for name in named]
     for path in entries:
         (path / "bin").mkdir()
         (path / "bin" / "python").symlink_to(sleep)
-        if path.name in ("toolchain", "tmp"):
+        if path.name in ("toolchain", "tmp", "python", "node"):
             continue  # what was unpacked there is no environment
         if path.name.startswith("conda"):
             (path / "conda-meta").mkdir()
@@ -673,12 +716,13 @@ def test_what_the_variables_of_a_process_name_by_a_relative_path_is_in_use(root:
         else:
             (path / "pyvenv.cfg").touch()
     given = {"PATH": ".tmp/work/path/bin:.tmp/work/conda_path/bin::.tmp/work/toolchain/bin"}
-    given["TMPDIR"] = ".tmp/work/tmp"
+    given |= {"TMPDIR": ".tmp/work/tmp", "NODE_PATH": ".tmp/work/node"}
+    given["PYTHONPATH"] = f"lib::{root}/work/python/bin"
     given |= {"VIRTUAL_ENV": ".tmp/work/active", "CONDA_PREFIX": ".tmp/work/conda"}
     given["_"] = ".tmp/work/program/bin/python"
     given = {"FIRST": "x" * 90_000, "SECOND": "x" * 90_000, **given}
     with subprocess.Popen(["python", "60"], executable=sleep, cwd=root.parent, env=given) as it:
-        assert [hold(root, path) for path in entries] == ["process"] * 7 + [""]
+        assert [hold(root, path) for path in entries] == ["process"] * 9 + [""]
         it.kill()
 
 
@@ -715,7 +759,9 @@ def test_who_looks_where_somebody_works_far_down_does_not_work_there(
             try:
                 for _ in range(5):
                     other.stdout.readline()  # it has looked, and looks again
-                    who = [use.who for use in processes_inside(root).values()]
+                    found = processes_inside(root).items()
+                    # A command of another test may name `.tmp/work`.
+                    who = [use.who for place, use in found if place.startswith("work/deep")]
                     assert [one for one in who if f"pid {worker.pid} " in one] == who != []
             finally:
                 other.kill()

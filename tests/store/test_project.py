@@ -1,4 +1,4 @@
-"""Which project one stands in, and whether its root may be trusted."""
+"""Which project a directory belongs to, and whether its root may be trusted."""
 
 from __future__ import annotations
 

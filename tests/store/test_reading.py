@@ -1,4 +1,4 @@
-"""Whatever lies where a file is read: it is read, or refused in a clause, and never waited for."""
+"""Any kind of file where one is read: it is read, or refused with a reason, and never hangs."""
 
 from __future__ import annotations
 

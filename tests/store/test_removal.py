@@ -1,4 +1,4 @@
-"""Deleting trees through descriptors: all of it goes, and nothing outside is touched."""
+"""Deleting trees through descriptors: everything goes, and nothing outside is touched."""
 
 from __future__ import annotations
 

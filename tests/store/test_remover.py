@@ -1,4 +1,4 @@
-"""Deleting with workers: all of it goes, it is counted right, and whoever dies costs only time."""
+"""Deleting with workers: everything goes, counts are right, and a dead worker costs only time."""
 
 from __future__ import annotations
 

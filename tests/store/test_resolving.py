@@ -1,4 +1,4 @@
-"""Following links as the system does, but for what may not answer."""
+"""Following symlinks as the system does, except for those that may hang."""
 
 from __future__ import annotations
 

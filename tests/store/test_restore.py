@@ -1,8 +1,9 @@
-"""Putting back: what was archived, verified, never over anything; or it stays in the archive."""
+"""Restoring: what was archived, verified, never over anything; or it stays in the archive."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import gzip
 import io
@@ -10,15 +11,17 @@ import json
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from common.temp.core.layouts import FILES, JOBS, PIPELINE, Layout
+from common.temp.core.layouts import FILES, JOBS, PIPELINE, STORE, Layout
 from common.temp.errors import InvalidSettings, Refused, StorageError, TempError
 from common.temp.store.archive import restore, transfer
 from common.temp.store.archive.local import LocalArchive
@@ -386,6 +389,69 @@ def test_what_another_user_packed_is_restored_as_theirs(
     found = back(root, tmp_path / "a")
     status = (found / "file0.txt").stat()
     assert (status.st_uid, status.st_gid) == (user, user)
+
+
+def as_another(theirs: Path, check: Callable[[], object]) -> None:
+    """Call `check` in a child that is user 1000 in the group 1600, but may go everywhere; `theirs`
+    belongs to this user.
+    """
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    run(["chown", "-R", "1000:1000", str(theirs)], cwd=theirs)
+    if not (child := os.fork()):
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(28, 4, 0, 0, 0)  # capabilities stay when the user changes
+        os.setgroups([1600])
+        os.setresgid(1000, 1000, 1000)
+        os.setresuid(1000, 1000, 1000)
+        through = (ctypes.c_uint32 * 6)(0b110, 0b110)
+        try:
+            assert libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), through) == 0
+            check()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_would_run_as_who_restores_it_stays_in_the_archive_of_another_user(
+    root: Path, tmp_path: Path
+) -> None:
+    path = make_entry(root, "debug/x")
+    (path / "file0.txt").chmod(0o4755)
+    swept(root, disposal="archive", archive=tmp_path / "a", archive_format="tar.gz")
+    os.chown(tmp_path / "a" / "debug__x.tar.gz", 1001, 1001)
+
+    def check() -> None:
+        with pytest.raises(Refused, match=r"file0\.txt would run as another user"):
+            back(root, tmp_path / "a")
+        assert untouched(root, tmp_path / "a")
+
+    as_another(root.parent, check)
+
+
+@FORMATS
+def test_it_has_its_groups_and_no_access_lists_of_where_it_comes(
+    root: Path, tmp_path: Path, form: ArchiveFormat
+) -> None:
+    of_others = ((1, 7, -1), (2, 7, 1234), (4, 5, -1), (16, 7, -1), (32, 5, -1))
+    access = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *one) for one in of_others)
+    path, file = make_entry(root, "debug/x"), root / "debug" / "f"
+    file.write_text("1")
+    make_root(str(root))
+
+    def check() -> None:
+        os.chown(path / "file0.txt", -1, 1600)
+        before = seen(path), seen(file)
+        swept(root, disposal="archive", archive=archive, archive_format=form)
+        assert (seen(back(root, archive)), seen(back(root, archive, "debug__f"))) == before
+        assert (path / "file0.txt").stat().st_gid == 1600
+
+    with mounted(tmp_path / "m", "size=16m,mode=777") as archive:
+        for where in (root, root / STORE, archive):
+            os.setxattr(where, "system.posix_acl_default", access)
+        as_another(root, check)
 
 
 def test_a_fifo_in_the_place_of_an_archive_is_refused_and_not_waited_for(

@@ -1,4 +1,4 @@
-"""Runs of tests: what they keep, and what is left of those that were killed."""
+"""Test runs: what they keep, and what killed ones leave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scan sees: entries, their measures, and who uses them. It writes nothing."""
+"""A scan: entries, their sizes and ages, and who uses them. It writes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: layers in their order, one clear line for what cannot be used, and their schemas."""
+"""Settings: the order of layers, one clear line for a bad value, and their schemas."""
 
 from __future__ import annotations
 
@@ -145,6 +145,7 @@ def test_the_environment_of_the_process_is_read_by_default(
         ("HIGH_WATER", "85%", "high_water", 0.85),
         ("KEEP_LAST", "0", "keep_last", 0),
         ("EXCLUDE", "a*, b/c ,", "exclude", ("a*", "b/c")),
+        ("EXCLUDE", "*.{a,b},c", "exclude", ("*.{a,b}", "c")),
         ("DRY_RUN", "1", "dry_run", True),
         ("DRY_RUN", "False", "dry_run", False),
         ("ARCHIVE", " TRUE ", "archive", True),
@@ -398,6 +399,16 @@ def test_a_category_keeps_what_it_names_beside_what_is_kept_everywhere(project: 
     assert policy.of("cache").exclude == ("golden*",)
 
 
+def test_what_is_excluded_by_its_path_in_the_project_is_one_of_its_root(project: Path) -> None:
+    globs = [f"{project}/var/jobs/gold*", "./var/jobs/7", "var/jobs/**", "jobs/8", "var/jobs"]
+    globs.append(f"{project.name}/var/jobs/6")  # as the monorepo around it names it
+    table(project, f"exclude = {globs}\n[tool.tempkeep.category.jobs]\nkeep_last = 1")
+    settings = load(project, NO_ENVIRONMENT)
+    for policy in (of_jobs := settings.policy_in(project / "var" / "jobs"), of_jobs.of("jobs")):
+        assert policy.exclude == (*globs, "gold*", "7", "**", "*", "6")
+    assert settings.policy_in(project / "var" / "other") == settings.policy
+
+
 def test_category_tables_of_the_monorepo_and_of_the_project_add_up(
     monorepo: Path, inner: Path
 ) -> None:
@@ -489,7 +500,10 @@ _VALUES: dict[str, tuple[list[Any], list[Any], str]] = {
 }
 _VALUES["files"] = (
     [[], ["*.mp4"], ["./x", "**/x", "a/", "a/**/b", "**", "..a", "a/...", ".x", "a/./b"]],
-    ["a", 1, {}, [1], [""], ["."], ["./"], ["/"], ["/abs"], [".."], ["a/.."], ["../a"], ["a/../b"]],
+    [
+        *("a", 1, {}, [1], [""], ["."], ["./"], ["/"], ["/abs"], [".."], ["a/.."], ["../a"]),
+        *(["a/../b"], [".tmp/work/x/*.mp4"], ["./.temp/a"]),
+    ],
     "",
 )
 _VALUES["textfile"] = (
@@ -506,8 +520,8 @@ _VALUES["days"] = _VALUES["gb"] = _VALUES["number"] = _VALUES["hours"]
 _NOT_GLOBS = 'expected a list of globs of directories below, as "projects/*", got {!r}'
 
 _NOT_FILES = (
-    "expected a list of globs of names or of paths in an entry (without .. and a / in front), as "
-    '"*.mp4", got {!r}'
+    "expected a list of globs of names or of paths in an entry (without .., and a / or .tmp/ in "
+    'front), as "*.mp4", got {!r}'
 )
 
 

@@ -1,4 +1,4 @@
-"""Who comes while an entry is looked at for long is seen: git takes seconds, a large entry, too."""
+"""New users of an entry are noticed during slow checks, such as git or a large tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One sweep: what is looked at again before each step, and what is told afterwards."""
+"""One sweep: what is checked again before each step, and what is reported afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives in OpenStack Swift, by its S3 API: another server than that of the other tests."""
+"""Archives in OpenStack Swift through its S3 API, another server than in the other tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tar archives as streams: whoever wrote them, what they hold is told, and memory stays flat."""
+"""Tar archives as streams: from any writer, the content is listed, in constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process works in is seen where neither its directories nor its open files tell it."""
+"""Use by a process that shows neither in its directories nor in its open files is noticed."""
 
 from __future__ import annotations
 

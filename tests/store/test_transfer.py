@@ -1,4 +1,4 @@
-"""On the way into an archive or back: whatever was half-done, it ends whole in one place."""
+"""Transfers into an archive or back: any that was interrupted ends whole in one place."""
 
 from __future__ import annotations
 

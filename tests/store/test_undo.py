@@ -1,4 +1,4 @@
-"""What goes undoably is set aside in the root, comes back to the byte, and goes when it is time."""
+"""Undoable removals are set aside in the root, restored to the byte, and deleted when due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What in a repository counts as being elsewhere, and what is only there: the less usual ways."""
+"""What in a repository counts as pushed, and what exists only there: the less usual cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work in clones of which `git status` says nothing."""
+"""Work in clones that `git status` does not show."""
 
 from __future__ import annotations
 

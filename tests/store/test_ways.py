@@ -1,4 +1,4 @@
-"""Each disposal of an entry has all that it needs: a way, words, and a place in plan files."""
+"""Each disposal of an entry has all that it needs: a function, words, and a place in plan files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What git has in an entry and nowhere else keeps it; nothing of a repository is run to tell."""
+"""Work that git has only in an entry keeps it; no program of a repository is run to check."""
 
 from __future__ import annotations
 
@@ -173,6 +173,11 @@ def left_to_pick_by_a_rebase(there: Path) -> None:
     git(there, "-c", editor, "rebase", "-q", "-i", "--keep-empty", "origin/main")
 
 
+def left_to_test_by_a_bisect(there: Path) -> None:
+    git(there, "bisect", "start")
+    git(there, "bisect", "bad")
+
+
 def in_snapshots_without_a_commit(there: Path) -> None:
     changed(there)
     git(there, "add", "a")
@@ -223,6 +228,10 @@ def with_a_work_tree_of_a_submodule_elsewhere(there: Path) -> None:
     git(there, "submodule", "--quiet", "deinit", "--force", "module")
 
 
+def with_content_of_git_annex(there: Path) -> None:
+    (there / ".git" / "annex" / "objects").mkdir(parents=True)
+
+
 def without_an_answer(there: Path) -> None:
     (there / ".git" / "HEAD").unlink()
 
@@ -248,12 +257,14 @@ WORK: list[tuple[Callable[[Path], None], str]] = [
     (on_a_reference_of_a_tool, "1 unpushed commit"),
     (in_a_submodule_that_is_checked_out_no_more, "1 unpushed commit of submodules"),
     (in_a_submodule_that_is_checked_out_elsewhere, "1 unpushed commit of submodules"),
-    (left_to_pick_by_a_rebase, "1 unfinished rebase or merge"),
+    (left_to_pick_by_a_rebase, "1 unfinished rebase, merge or bisect"),
+    (left_to_test_by_a_bisect, "1 unfinished rebase, merge or bisect"),
     (in_snapshots_without_a_commit, "2 unpushed objects"),
     (in_a_submodule_that_a_clone_has_replaced, "1 unpushed commit of submodules"),
     (in_a_submodule_of_a_linked_work_tree_that_is_gone, "1 unpushed commit of submodules"),
     (on_a_reference_of_a_linked_work_tree_that_is_gone, "1 unpushed commit"),
     (with_a_work_tree_of_a_submodule_elsewhere, "1 work tree that is elsewhere"),
+    (with_content_of_git_annex, "cannot tell what is only there"),
     (without_an_answer, "cannot tell what is only there"),
 ]
 

@@ -1,4 +1,4 @@
-"""Trees with all that a tree can hold, and what they hold."""
+"""Trees with every kind of file, and their content."""
 
 from __future__ import annotations
 

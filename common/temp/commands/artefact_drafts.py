@@ -123,12 +123,23 @@ class Project:
         if who := self._users.inside(artefact.path):
             return who
         is_spared = artefact.made is not None and not self._wanted.include_active
-        if is_spared and (who := self._users.around(artefact.source)):
+        if is_spared and (who := self._users.around(artefact.source) or self._builds(artefact)):
             return f"its project is {who}; --include-active takes it"
         if self._changes is None:
             return ""
         changed, where = self._changes.below(artefact.source)
         return self._why_recent("its project changed", changed, where)
+
+    def _builds(self, artefact: Artefact) -> str:
+        """Who works in a project of many modules, of which the source of the artefact is one."""
+        return next(
+            (
+                who
+                for above, who in self._users.above(artefact.source)
+                if artefact.is_built_from(self.directory / above)
+            ),
+            "",
+        )
 
     def _why_recent(self, what: str, changed: float, where: str) -> str:
         older_than = self._wanted.older_than

@@ -123,7 +123,8 @@ def ask(
     if asked and not given.dry_run:
         if not given.ask or len(asked) < steps:
             dialogue.show(asked, _titles(going))
-        dialogue.confirm(asked, _linked(drafts))
+        besides = [step for draft in drafts for step in draft.plan.archives]
+        dialogue.confirm(asked, _linked(drafts), besides)
     return drafts
 
 

@@ -95,7 +95,7 @@ class Place(NamedTuple):
         """The policy of a `temp-clean` without arguments."""
         if self.abandoned_only:
             return Policy(abandoned=True)
-        configured = self.settings.policy
+        configured = self.settings.policy_in(self.root)
         if configured.has_limit:
             return configured
         # Cleaning one project must not remove what programs made elsewhere a moment ago.

@@ -36,8 +36,9 @@ FAILED: Final[frozenset[Ending]] = frozenset({"failed", "died", "given up"})
 """The endings of runs that are not good ones."""
 
 
-COMPANIONS: Final = ("-journal", "-wal", "-shm")
-"""The suffixes of the files in which SQLite keeps parts of a database."""
+COMPANIONS: Final = ("-journal", "-wal", "-shm", ".wal")
+"""The suffixes of the files in which SQLite, and for the last one DuckDB, keeps parts of a
+database."""
 
 
 class Entry(NamedTuple):
@@ -120,7 +121,20 @@ def has_companions(entries: Iterable[Entry]) -> bool:
 
 def database_of(path: str) -> str:
     """The path of the database to which the file at `path` belongs; `path` itself if to none."""
-    return path.rpartition("-")[0] if path.endswith(COMPANIONS) else path
+    if not path.endswith(COMPANIONS):
+        return path  # as most
+    return path.removesuffix(next(filter(path.endswith, COMPANIONS)))
+
+
+def composed(text: str) -> str:
+    """`text` with each letter and its accents as one character, as people type it; a Mac may write
+    names that look the same in several.
+    """
+    if text.isascii():
+        return text
+    import unicodedata  # few names need it
+
+    return unicodedata.normalize("NFC", text)
 
 
 def listed(category: str, path: str) -> str:

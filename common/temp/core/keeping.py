@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .disposal import Disposal
-from .entry import COMPANIONS, database_of
+from .entry import COMPANIONS, composed, database_of
+from .globs import without_braces
 from .reasons import KEEP_FILES, Reason, Verdict
 
 
@@ -24,7 +25,7 @@ class FilesKept(NamedTuple):
     rest: bool
 
 
-JOURNAL, LOG, INDEX = COMPANIONS
+JOURNAL, LOG, INDEX, LOG_OF_DUCKDB = COMPANIONS
 
 
 @lru_cache(maxsize=64)
@@ -34,13 +35,15 @@ def files_matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str
     are for the filesystem.
     """
     flags = re.IGNORECASE if any_case else re.NOFLAG
-    split = [parts for parts in map(_parts, patterns) if parts]
+    globs = [glob for pattern in patterns for glob in without_braces(composed(pattern))]
+    split = [parts for parts in map(_parts, globs) if parts]
     whole = [_translated(parts) for parts in split if len(parts) > 1]
     names = [translate(parts[0]) for parts in split if len(parts) == 1]
     matches_path = re.compile("|".join(whole), flags).match if whole else None
     matches_name = re.compile("|".join(names), flags).match if names else None
 
     def matches(path: str) -> bool:
+        path = composed(path)
         if matches_name is not None and matches_name(path.rpartition("/")[2]):
             return True
         if matches_path is not None and matches_path(path):
@@ -51,9 +54,12 @@ def files_matcher(patterns: tuple[str, ...], *, any_case: bool) -> Callable[[str
 
 
 def can_match(pattern: str) -> bool:
-    """Whether there can be a path in an entry that matches the glob."""
+    """Whether there can be a path in an entry that matches the glob; one that begins in `.tmp` is
+    meant for another place.
+    """
     parts = _parts(pattern)
-    return bool(parts) and ".." not in parts and not pattern.startswith("/")
+    from_project = len(parts) > 1 and parts[0] in (".tmp", ".temp")
+    return bool(parts) and ".." not in parts and not pattern.startswith("/") and not from_project
 
 
 def _parts(pattern: str) -> list[str]:

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Final
 
 from .cases import Case, Protection, Rules, spell_rank
-from .entry import FAILED, Entry, database_of, listed
+from .entry import FAILED, Entry, composed, database_of, listed
 from .layouts import PIPELINE, UNCATEGORIZED
 from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
@@ -170,9 +170,13 @@ def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
     if found is not None or not entry.ending:
         return found
     fold = str.casefold if any_case else str
-    name = fold(entry.name)
+    name = fold(composed(entry.name))
     for pattern in patterns:
-        if pattern and fold(pattern) in name and not PIPELINE.holds(pattern, is_directory=True):
+        if (
+            pattern
+            and fold(composed(pattern)) in name
+            and not PIPELINE.holds(pattern, is_directory=True)
+        ):
             return pattern
     return None
 
@@ -181,11 +185,14 @@ def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bo
     """The first of the shell globs that matches the path, its name or the category; letters in
     `any_case` are equal where they are for the filesystem.
     """
+    path, category = composed(path), composed(category)
     name = path.rpartition("/")[2]
     whole = listed(category, path)
     was = f"{UNCATEGORIZED}/{category}"  # as it is listed while it counts as one entry
-    for text, matches in _compiled(tuple(patterns), any_case):
-        if matches(whole) or matches(name) or matches(category) or matches(path) or text == was:
+    for text, said, matches in _compiled(tuple(patterns), any_case):
+        if matches(whole) or matches(name) or matches(category) or matches(path):
+            return text
+        if said and (said == was or said.startswith(f"{path}/")):  # names something inside it
             return text
     if (database := database_of(path)) != path:
         return excluding(database, category, patterns, any_case=any_case)
@@ -195,14 +202,28 @@ def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bo
 @lru_cache(maxsize=64)
 def _compiled(
     patterns: tuple[str, ...], any_case: bool
-) -> tuple[tuple[str, Callable[[str], object]], ...]:
+) -> tuple[tuple[str, str, Callable[[str], object]], ...]:
+    """The patterns, each with its text if that may be the path of something, and its matcher."""
     flags = re.IGNORECASE if any_case else re.NOFLAG  # as a key, a flag takes long to hash
-    return tuple((text, re.compile(_in_root(text), flags).match) for text in patterns)
+    return tuple(
+        (text, composed(text) if "/" in text else "", re.compile(_in_root(text), flags).match)
+        for text in patterns
+    )
 
 
 def _in_root(pattern: str) -> str:
     """The regular expression for `pattern`, which may be for a path in the project or an absolute
-    one, and for all that is in an entry (`cache/x/**`).
+    one, and for what is in an entry (`cache/x/**`, `cache/x/final.bin`).
     """
-    below = re.sub(r"^(.*/)?\.te?mp/", "", pattern).removeprefix("./").strip("/")
-    return "|".join(map(translate, {below, re.sub(r"/\*\*?$", "", below)}))
+    from .globs import without_braces  # a policy without globs does not need it
+
+    found = set()
+    for glob in without_braces(composed(pattern)):
+        below = re.sub(r"^(.*/)?\.te?mp/", "", glob).removeprefix("./").strip("/")
+        parts = re.sub(r"/\*\*?$", "", below).split("/")
+        found |= {
+            below,
+            *("/".join(parts[:count]) for count in range(2, len(parts))),
+            "/".join(parts),
+        }
+    return "|".join(map(translate, found))

@@ -78,10 +78,10 @@ def spell_comparison(value: float, limit: float) -> tuple[str, str]:
     """Two durations, with as many digits as it takes to tell them apart: in one unit, unless one
     is many times the other (`9 d`, `60 min`).
     """
-    if limit and value >= _MANY_TIMES * limit:
-        return spell_duration(value), "{3} {1}".format(*_nearly(limit))
     if limit:
         scale, unit, first, right = _nearly(limit)
+        if value >= _MANY_TIMES * limit:
+            return spell_duration(value), f"{right} {unit}"
     else:
         (scale, unit), first, right = _unit_of(value), 0, "0"
     left = _trimmed(value / scale, first)

@@ -1,4 +1,4 @@
-"""Which uses of a directory look at its name, at what is beside it, or give it to other users."""
+"""Finds uses of a directory that depend on its name or parent, or give other users access to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOOKS: Final = frozenset(f"os.path.{name}" for name in ("basename", "dirname", 
 _GIVES: Final = frozenset({"os.chown", "os.lchown", "shutil.chown"})
 _GIVERS: Final = frozenset({"chgrp", "chmod", "chown", "runuser", "setfacl", "su", "sudo"})
 _ENDS: Final = re.compile(r"[\w.~-]")
-"""What directly after a path makes it another one."""
+"""Characters that change which path is meant if they directly follow it."""
 _OF_OTHERS: Final = re.compile(r"(?:RWX|R|W|X)(?:G|O|GRP|OTH)$")
 
 _NAME: Final = "has another name and another parent"
@@ -28,7 +28,7 @@ _BESIDE: Final = "is beside it"
 _OTHERS: Final = "lets other users in, who cannot reach the new one"
 _AFTER: Final = "joins it to another path, and the new one is absolute"
 _WRITTEN: Final = "keeps the path as it is written, and the new one is absolute"
-_STAMPED: Final = "reads the name, which may end in another way"
+_STAMPED: Final = "reads the name, which may end differently"
 
 _OF_RELATIVE: Final = frozenset(
     {"relative_to", "is_relative_to", "is_absolute", "parts", "parents", "anchor", "root"}
@@ -36,14 +36,14 @@ _OF_RELATIVE: Final = frozenset(
 _SPLITS: Final = frozenset({"endswith", "removeprefix", "rpartition", "rsplit", "split"})
 _LINKS: Final = frozenset({"os.symlink", "os.link"})
 _KEEPERS: Final = frozenset({"add", "link_to", "symlink_to", "write"})
-"""Methods that store the path that they get: of archives, for example."""
+"""Methods that store the path passed to them, such as those of archives."""
 
 
 class Beside:
     """Checks the uses of directories in one module.
 
-    If the new directory `keeps_name`, only its parent is another, and other users may reach it;
-    but its path was relative, and is absolute now.
+    If the new directory `keeps_name`, only its parent differs, and other users may reach it; but
+    its path was relative and is now absolute.
     """
 
     def __init__(self, scopes: Scopes, *, keeps_name: bool = False) -> None:
@@ -52,7 +52,7 @@ class Beside:
         self._told: dict[tuple[int, str, bool], str] = {}
 
     def look(self, node: ast.expr) -> str:
-        """How the code goes beyond the directory whose path is the value of `node`; "" if not."""
+        """How the code reaches outside the directory whose path is `node`; "" if it does not."""
         parent = self._scopes.parents[node]
         why = ""
         if name := self._variable(node):
@@ -88,7 +88,7 @@ class Beside:
         return self._said(parent, why)
 
     def _as_relative(self, parent: ast.AST, node: ast.expr) -> str:
-        """What `parent` does with a relative path that it would not do with an absolute one."""
+        """What `parent` does with a relative path that differs for an absolute one."""
         if self._is_absolute(node):
             return ""
         match parent:
@@ -136,7 +136,7 @@ class Beside:
         return False
 
     def _is_text(self, node: ast.expr) -> bool:
-        """Whether `node` makes a `str` of the path."""
+        """Whether `node` converts the path to a `str`."""
         match node:
             case ast.Call(func=ast.Attribute(attr="as_posix" | "__str__" | "__fspath__")):
                 return True
@@ -161,7 +161,7 @@ class Beside:
         return ""
 
     def _child(self, node: ast.expr) -> str:
-        """The same for a path in the directory, from which the code may go back to it."""
+        """Like `look`, for a path in the directory, from which the code may go back up to it."""
         parent = self._scopes.parents[node]
         is_name = isinstance(parent, ast.Attribute) and parent.attr in _NAMES
         if self._keeps_name and not is_name and (why := self._as_relative(parent, node)):
@@ -180,7 +180,7 @@ class Beside:
         return self._later(parent, name, is_child=True) if name else ""
 
     def _variable(self, node: ast.expr) -> str:
-        """The variable that gets the value of `node`; "" if none does."""
+        """The variable that `node` is assigned to; "" if there is none."""
         parent = self._scopes.parents[node]
         match parent:
             case (
@@ -215,7 +215,7 @@ class Beside:
         return ""
 
     def _later(self, statement: ast.AST, name: str, *, is_child: bool = False) -> str:
-        """The same for the variable that now holds the path; asked once for each."""
+        """Like `look`, for the variable that now holds the path. Each is checked once."""
         home = self._scopes.find(name, self._scopes.scope_of(statement))
         key = (id(home), name, is_child)
         if home is not None and key not in self._told:
@@ -226,8 +226,8 @@ class Beside:
         return self._told.get(key, "")
 
     def _handed_on(self, parent: ast.AST, node: ast.expr) -> str:
-        """The same where this module keeps the path in an attribute, or passes it to its own
-        function.
+        """Like `look`, where this module stores the path in an attribute or passes it to one of its
+        functions.
         """
         match parent:
             case ast.Assign(targets=[ast.Attribute(attr=name)]):
@@ -250,7 +250,7 @@ class Beside:
         return ""
 
     def _returned(self, statement: ast.Return) -> str:
-        """The same for the calls of the function that returns the path, in this module."""
+        """Like `look`, for the calls in this module of the function that returns the path."""
         function = self._scopes.function(statement)
         home = self._scopes.scope_of(function) if function is not None else None
         if function is None or home is None:
@@ -265,7 +265,7 @@ class Beside:
         return self._told[key]
 
     def _is_for_others(self, listed: ast.List | ast.Tuple) -> bool:
-        """Whether it is a command that changes who can use the directory."""
+        """Whether `listed` is a command that changes who can access the directory."""
         call = self._scopes.parents[listed]
         match listed.elts[0]:
             case ast.Constant(value=str(name)):
@@ -286,7 +286,7 @@ class Beside:
 
 
 def _goes_on(node: ast.expr) -> bool:
-    """Whether the text of `node`, after a path, makes another path beside it."""
+    """Whether appending `node` to a path gives a path beside it."""
     return (
         isinstance(node, ast.Constant)
         and isinstance(node.value, str)
@@ -295,7 +295,7 @@ def _goes_on(node: ast.expr) -> bool:
 
 
 def _is_joint(node: ast.expr) -> bool:
-    """Whether the text of `node`, before a path, makes it a path in another directory."""
+    """Whether prepending `node` to a path gives a path in another directory."""
     return isinstance(node, ast.Constant) and str(node.value).endswith("/")
 
 
@@ -316,7 +316,7 @@ def _goes_up(node: ast.expr) -> bool:
 
 
 def _is_open(mode: list[ast.expr]) -> bool:
-    """Whether a mode lets other users in, as far as it is known."""
+    """Whether a mode is known to let other users in."""
     for node in ast.walk(mode[0]) if mode else ():
         match node:
             case ast.Constant(value=int(bits)) if bits & 0o077 == 0:

@@ -1,4 +1,4 @@
-"""Edits that remove statements from a block, and that indent what stays."""
+"""Edits that remove statements from a block and indent the rest."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def without(
 
 
 def is_blank(source: Source, line: int) -> bool:
-    """Whether a line has only spaces and tabs, and is not the empty one at the end."""
+    """Whether a line has only spaces and tabs, and is not the empty one at the end of the file."""
     start, end = source.line_span(line)
     return start < end and not source.data[start:end].strip(b" \t\r\n")
 
 
 def indented(source: Source, first: int, last: int, unit: bytes) -> list[Edit]:
-    """The edits that indent the lines from `first` to `last` by `unit`, except lines that begin
-    inside a string.
+    """The edits that indent lines `first` to `last` by `unit`, except lines that begin inside a
+    string.
     """
     return [
         Edit(source.line_span(line)[0], source.line_span(line)[0], unit)

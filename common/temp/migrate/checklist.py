@@ -1,4 +1,4 @@
-"""The checklist of a migration: what is confirmed, and what is left to do."""
+"""The checklist of a migration: what is done and what is left to do."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .rules import by_code
 
 
 class Item(NamedTuple):
-    """One line: what holds at the end of a migration, and what to do while it does not."""
+    """One line: a condition for the end of a migration, and what to do while it is not met."""
 
     text: str
     remedy: str = ""
 
     @property
     def is_met(self) -> bool:
-        """Whether it holds now."""
+        """Whether the condition is met."""
         return not self.remedy
 
     def __str__(self) -> str:
@@ -38,8 +38,8 @@ _SHOWN: Final = 3
 def checklist(
     paths: Sequence[str], grounds: Sequence[Ground], seen: Sequence[Seen], codes: Collection[str]
 ) -> list[Item]:
-    """The items that the rules `codes` can tell of, and if those are all rules, the others: about
-    the projects of the `paths` that were asked for and of the files that were read.
+    """The items that the rules `codes` decide. If `codes` are all rules, also the items about the
+    projects that hold the requested `paths` and the files that were read.
     """
     every = set(by_code())
     of_rules = (
@@ -61,10 +61,10 @@ def checklist(
             items.append(Item(text, remedy))
     if set(codes) >= every:
         projects = sorted({*map(_project, paths or ["."]), *chain(*map(_projects, grounds))})
-        items.append(Item("directories of the helper are in a category", _unadopted(projects)))
+        items.append(Item("directories made by the helper are in a category", _unadopted(projects)))
         items.append(Item("no project has an older .temp", _old_roots(projects)))
         unreadable = [plain(shown) for shown, result in seen if result.problem]
-        items.append(Item("every file was read", _some(unreadable, "mend or remove")))
+        items.append(Item("every file was read", _some(unreadable, "fix or remove")))
     return items
 
 
@@ -75,7 +75,7 @@ def checklist_text(items: Sequence[Item]) -> str:
 
 
 def _left(seen: Sequence[Seen], codes: Collection[str]) -> str:
-    """What is to be done with the findings of these rules; "" if there are none."""
+    """What to do with the findings of these rules; "" if there are none."""
     found = [
         one for _, result in seen for one in result.of("left", "convertible") if one.code in codes
     ]
@@ -110,7 +110,7 @@ def _projects(ground: Ground) -> Iterator[Path]:
 
 
 def _let_in(ground: Ground) -> Iterator[str]:
-    """The scratch directories of its projects that no `.gitignore` keeps out of git."""
+    """The scratch directories of the projects in `ground` that no `.gitignore` ignores."""
     for project in sorted(_projects(ground)) if ground.git else ():
         for name in SCRATCH_NAMES:
             path = project / name
@@ -144,7 +144,7 @@ def _directories(above: str | Path) -> list[str]:
 
 
 def _some(paths: Sequence[str], verb: str) -> str:
-    """`verb` with the first of the paths and how many more there are; "" if there are none."""
+    """`verb` with the first few paths and how many more there are; "" if there are none."""
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
     shown = ", ".join(plain(_relative(path)) for path in paths[:_SHOWN])
     return f"{verb} {shown}{more}" if paths else ""

@@ -1,4 +1,4 @@
-"""`temp-migrate` without invoke: reads arguments, checks files, prints and writes."""
+"""`temp-migrate` without invoke: reads arguments, checks files, prints results, writes files."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class _Run:
                 waiting.append(result)
             else:
                 self._take(ground, result)
-        # Dependencies come first, so that a run that is killed leaves no import that fails.
+        # Dependencies come first, so that a killed run leaves no import that fails.
         missing = {}
         for project, added in additions(ground, [r.needs for r in waiting if r.needs]):
             if problem := self._take(ground, added):

@@ -1,6 +1,6 @@
-"""Adds the package to the dependencies of a project, as the file writes them, or says why not.
+"""Adds the package to the dependencies of a project, in the style of the file, or says why not.
 
-Files are edited as text, so that nothing else changes, and read again to see that it did not.
+Files are edited as text, so that nothing else changes, then parsed again to check that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEADER: Final = re.compile(r"^[ \t]*\[[^\[\]\n]+\][ \t]*(?:#[^\n]*)?\r?$", re.M
 
 
 class Added(NamedTuple):
-    """A file with the package added on a `line` (from 1); or why that is left to a person."""
+    """A file with the package added on a `line` (from 1), or why it must be added by hand."""
 
     before: bytes = b""
     after: bytes = b""
@@ -56,7 +56,7 @@ def add(project: str, place: Place) -> Added:
 
 
 def _to_toml(text: str, keys: tuple[str, ...]) -> tuple[str, str]:
-    """`text` with the package in the list or table `keys`, and else why not."""
+    """`text` with the package in the list or table `keys`, and why it was not added, if so."""
     try:
         wanted = tomllib.loads(text)
     except ValueError as error:
@@ -191,7 +191,7 @@ def _above_comments(text: str, line: int, stop: int) -> int:
 
 
 def _elements(text: str, opened: int) -> tuple[list[_Element], int]:
-    """The elements of an array of TOML, and where its `]` is (-1 if that is not found)."""
+    """The elements of a TOML array, and the position of its `]` (-1 if not found)."""
     found: list[_Element] = []
     begun = last = -1
     depth = 0
@@ -226,7 +226,7 @@ def _tokens(text: str, start: int) -> Iterator[tuple[int, int, str]]:
 
 
 def _position(requirements: list[str]) -> int:
-    """Where the package goes: in its order if the others are in order, else at the end."""
+    """The index for the package: in alphabetical order if the others are, else at the end."""
     names = [re.split(r"[^A-Za-z0-9._-]", one.strip())[0].lower() for one in requirements]
     if len(names) > 1 and names == sorted(names):
         return sum(name < DISTRIBUTION for name in names)
@@ -238,9 +238,9 @@ def _position(requirements: list[str]) -> int:
 
 def _to_requirements(text: str) -> tuple[str, str]:
     if _MADE.search(text):
-        return text, "it is made by a tool; add it to what that reads, and run the tool again"
+        return text, "a tool generates it; add tempkeep to the tool's input and run the tool again"
     if "--hash" in text:
-        return text, "it has hashes; add it with its own"
+        return text, "it has hashes; add tempkeep with its hash"
     newline = _newline(text)
     lines = text.splitlines(keepends=True)
     plain = [

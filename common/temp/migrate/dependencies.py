@@ -1,4 +1,4 @@
-"""Whether a project declares the package among its dependencies, and where it could."""
+"""Whether a project declares the package as a dependency, and where it could."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .settings import ini, read_bytes, remembered, table, toml
 
 DISTRIBUTION: Final = "tempkeep"
 DEV_GROUPS: Final = ("test", "tests", "testing", "dev")
-"""The groups that one declares what only tests and tools need in, the best first."""
+"""The groups for dependencies that only tests and tools need, in order of preference."""
 
 _DEV_FILES: Final = re.compile(
     r"(?:dev|tests?|testing)\b|[-_](?:dev|tests?|testing)\.", re.IGNORECASE
@@ -26,8 +26,8 @@ _FOLLOWED: Final = 5
 
 
 class Place(NamedTuple):
-    """Where a project lists dependencies: a file of it, the keys of the list there, and whether
-    they are there whenever it runs.
+    """Where a project lists dependencies: the file, the keys of the list in it, and whether these
+    are installed wherever the project runs.
     """
 
     file: str
@@ -67,7 +67,7 @@ _PROJECTS: Final = ("pyproject.toml", "setup.py", "setup.cfg")
 
 @remembered
 def places(project: str) -> tuple[Place, ...]:
-    """Every place in which the project lists dependencies, those of its own distribution first."""
+    """Every place that lists dependencies of the project, those of its own distribution first."""
     found = [*_in_pyproject(project), *_in_setup_cfg(project), *_in_setup_py(project)]
     found += _in_pipfile(project)
     found += _in_requirements(project)
@@ -89,7 +89,7 @@ def declares(project: str, *, always: bool) -> bool | None:
 
 
 def best_place(project: str, *, always: bool) -> Place:
-    """Where to add the package: for tests and tools in a group for them, if there is one."""
+    """Where to add the package. Unless `always`, this is a group for tests or tools, if any."""
     listed = places(project)
     if not always:
         for group in DEV_GROUPS:
@@ -175,7 +175,7 @@ def _in_requirements(project: str) -> Iterator[Place]:
     if "requirements" in names and os.path.isdir(os.path.join(project, "requirements")):
         inside = sorted(os.listdir(os.path.join(project, "requirements")))
         files += [f"requirements/{name}" for name in inside if name.endswith((".txt", ".in"))]
-    # One that is made from another is not written by hand.
+    # A `.txt` file beside a `.in` file of the same name is generated from it.
     files = [one for one in files if f"{one[:-4]}.in" not in files or one.endswith(".in")]
     for file in sorted(files, key=lambda one: (bool(_DEV_FILES.search(one)), one)):
         always = not _DEV_FILES.search(file)
@@ -183,7 +183,7 @@ def _in_requirements(project: str) -> Iterator[Place]:
 
 
 def _required(project: str, file: str, depth: int) -> list[str]:
-    """The lines of a requirements file, and of those that it includes."""
+    """The lines of a requirements file and of the files that it includes."""
     lines = []
     for line in _text(project, file).splitlines():
         included = _INCLUDED.match(line)
@@ -196,7 +196,7 @@ def _required(project: str, file: str, depth: int) -> list[str]:
 
 
 def _has(listed: Any) -> bool:
-    """Whether the package is among the requirements, or keys of a table."""
+    """Whether the package is among requirements or the keys of a table."""
     return any(isinstance(one, str) and is_it(one) for one in listed or ())
 
 

@@ -1,4 +1,4 @@
-"""Applies the edits of findings, and adds and removes the imports that follow from them."""
+"""Applies the edits of findings, and adds and removes imports as they require."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .style import Style
 
 
 class Unsound(Exception):
-    """A rewrite that fails the final check, and why."""
+    """A rewrite failed the final check; the message says why."""
 
 
 def compatible(findings: Iterable[Finding]) -> list[Finding]:
-    """Those of `findings`, in order, that do not edit the same bytes as an earlier one."""
+    """The `findings`, in order, without those that edit the same bytes as an earlier one."""
     chosen: list[Finding] = []
     taken = Spans()
     for finding in findings:
@@ -41,8 +41,8 @@ def rewrite(
 ) -> tuple[bytes, list[Edit]]:
     """The text of `source` after the edits of `findings`, and all edits that were made.
 
-    `may_drop` tells whether an import that is no longer used may go. Raises `NoRoom` if there is
-    no place for an import. The text is to be checked before it is used.
+    `may_drop` tells whether an import that is no longer used may be removed. Raises `NoRoom` if
+    there is no place for an import. Call `check` on the text before using it.
     """
     edits = [edit for finding in findings for edit in finding.edits]
     dropped = unused_imports.unused(source, scopes, edits, may_drop)
@@ -58,7 +58,7 @@ def _wanted(findings: Sequence[Finding]) -> list[Import]:
 
 
 def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
-    """`data` with `edits` carried out; they do not overlap."""
+    """`data` after `edits`, which must not overlap."""
     pieces = []
     done = 0
     for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
@@ -71,7 +71,7 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
 def check(before: Source, after: Source, scopes: Scopes, findings: Sequence[Finding]) -> None:
     """Raises `Unsound` unless `after` compiles, and its new names refer to the right imports.
 
-    `scopes` are those of `after`. Raises `Unreadable` if `before` itself does not compile.
+    `scopes` belongs to `after`. Raises `Unreadable` if `before` itself does not compile.
     """
     if error := _error(before):
         raise Unreadable(f"does not compile: {error}")

@@ -1,4 +1,4 @@
-"""Runs the rules over the files of a tree, in several processes; results come in path order."""
+"""Runs the rules over the files of a tree in several processes, with results in path order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEFINITION: Final = "TK002"
 _CHUNK: Final = 64
 _TICK_SECONDS: Final = 0.2
 _ALONE: Final = 128
-"""Up to this many files, one process reads them all: starting others would take longer."""
+"""Fewer files than this are read by one process: starting others would take longer."""
 
 _GENERATED: Final = b"@generated"
 _T = TypeVar("_T")
@@ -54,7 +54,7 @@ def examine(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[FileResult]:
-    """The result for each requested file that has anything to report, in the order of the paths.
+    """The result for each requested file that has anything to report, in path order.
 
     Nothing is written. `workers` is the maximum number of processes; `None` lets the run choose.
     """
@@ -90,7 +90,7 @@ def examine(
 
 
 def _deletable(ground: Ground, tree: Tree, options: Options) -> frozenset[str]:
-    """The files whose helper nothing else refers to once this run has converted what it can."""
+    """The files whose helper will be unreferenced once this run has converted what it can."""
     defined = {path for path, facts in tree.facts.items() if facts.helper is not None}
     if not defined or mentioning(ground, NAME):
         return frozenset()
@@ -120,8 +120,8 @@ def _spread(
     workers: int,
     tick: Tick,
 ) -> Iterator[_T]:
-    """The result of `work` for each chunk of `paths`, in order. While one is waited for, `tick` is
-    called now and then.
+    """The result of `work` for each chunk of `paths`, in order. `tick` is called now and then while
+    waiting for one.
     """
     if workers == 1 or len(paths) < _ALONE:
         for path in paths:
@@ -153,7 +153,7 @@ def _spread(
 
 
 _shared: tuple[Callable[..., Any], Ground, tuple[object, ...]] | None = None
-"""Set before the workers are forked, so that it is not sent to each of them."""
+"""Set before the workers are forked, so that they inherit it instead of receiving a copy."""
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -174,7 +174,7 @@ def _shared_work(chunk: Sequence[str]) -> Any:
 def _gather(
     ground: Ground, paths: Sequence[str], tick: Tick = no_tick
 ) -> tuple[dict[str, Facts], set[str]]:
-    """The facts of each file that has any, and the words of the imports of all."""
+    """The facts of each file that has any, and the words in the imports of all files."""
     tick()
     found = {}
     words: set[str] = set()
@@ -189,7 +189,7 @@ def _gather(
 def _borrow(
     ground: Ground, paths: Sequence[str], names: frozenset[str], tick: Tick = no_tick
 ) -> dict[str, tuple[tuple[str, str], ...]]:
-    """What each file takes of `names` from other modules."""
+    """Which of `names` each file takes from other modules, with those modules."""
     tick()
     found = {path: borrowed(raw, names) for path, raw in _readable(ground, paths)}
     return {path: taken for path, taken in found.items() if taken}
@@ -197,7 +197,7 @@ def _borrow(
 
 def _readable(ground: Ground, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     for path in paths:
-        # One that cannot be read is reported if it was asked for.
+        # An unreadable file is reported later, if it was requested.
         with contextlib.suppress(OSError, fields.Unreadable):
             yield path, read_file(os.path.join(ground.top, path), LARGEST_SOURCE)
 
@@ -205,7 +205,7 @@ def _readable(ground: Ground, paths: Sequence[str]) -> Iterator[tuple[str, bytes
 def _examine(
     ground: Ground, paths: Sequence[str], tree: Tree, options: Options, tick: Tick = no_tick
 ) -> tuple[list[FileResult], int, int]:
-    """The results for some files, how many files that were, and their size in bytes."""
+    """The results for some files, the number of files, and their total size in bytes."""
     results = []
     size = 0
     for path in paths:
@@ -243,12 +243,12 @@ def _examine_file(
     except OSError as error:
         return FileResult(path, problem=f"cannot be read: {reason_of(error)}"), len(raw)
     except (Unreadable, fields.Unreadable) as error:
-        if path.endswith(NOTEBOOK) or is_text(path):  # is no code, and so no gap in the result
+        if path.endswith(NOTEBOOK) or is_text(path):  # not code, so nothing is missed
             return FileResult(path, skipped=str(error)), len(raw)
         return FileResult(path, problem=str(error)), len(raw)
     except RecursionError:
         return FileResult(path, problem="is nested too deeply to check"), len(raw)
-    except Exception as error:  # one file never ends the run; it is reported
+    except Exception as error:  # reported: one file must not end the run
         where = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__} in {os.path.basename(where.filename)}:{where.lineno}"
         return FileResult(path, problem=f"{what}: {error}; left as it is"), len(raw)
@@ -276,7 +276,7 @@ def _examine_text(path: str, raw: bytes, tree: Tree, options: Options) -> FileRe
 
 
 def _relevant(raw: bytes, options: Options, others: frozenset[str]) -> list[Rule]:
-    """The rules that may find something in a file with this content."""
+    """The rules that could find something in a file with this content."""
     known: dict[bytes, bool] = {}
     named = [name.encode() for name in others]
 

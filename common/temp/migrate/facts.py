@@ -1,4 +1,4 @@
-"""What one file says about the helper, and about an import of the package that may fail.
+"""Facts about one file: its uses of the helper, and imports of the package that may fail.
 
 Facts are gathered file by file, so several processes can do it. Few files have any.
 """
@@ -19,28 +19,28 @@ from .scopes import Scopes
 from .source import Source, Unreadable
 
 ANY: Final = f"?.{NAME}"
-"""A reference to anything that has the helper's name."""
+"""A reference to anything with the helper's name."""
 
 
 class Facts(NamedTuple):
-    """What one file says about the helper.
+    """What one file does with the helper.
 
-    - `helper`: its own definition
+    - `helper`: its own definition of it
     - `imported`: the dotted name that it imports the helper from
     - `other`: the name means something else in this file
     - `pure`: importing the file only defines things
-    - `references`: dotted names by which it refers to helpers of other modules
-    - `stars`: modules that it imports with a star
-    - `patched`: texts and names by which it replaces something elsewhere, as tests do
+    - `references`: dotted names with which it refers to helpers of other modules
+    - `stars`: modules that it star-imports
+    - `patched`: strings and names with which it replaces something elsewhere, as tests do
     - `odd`: it needs the legacy behaviour
     - `aliases`: other names that it gives the helper, each with the dotted name behind it
-    - `renamed`: other names that it gives what a rewrite may stop using
-    - `borrowed`: names that it takes from modules which only import them, with the module
-    - `flags`: its names that tell whether the package is there, and their worth where it is
+    - `renamed`: other names that it gives to names that a rewrite may stop using
+    - `borrowed`: names that it takes from modules that only import them, with the module
+    - `flags`: its names that tell whether the package is installed, and their value if it is
     - `stand_ins`: the modules that it imports where the package is missing
-    - `swaps`: what it replaces or watches while others run (see `swaps`)
-    - `reads`: patterns by which it looks for directories in `.tmp`
-    - `sought`: texts that it looks for in paths
+    - `swaps`: what it replaces or watches while other code runs (see `swaps`)
+    - `reads`: glob patterns with which it looks for directories in `.tmp`
+    - `sought`: strings that it looks for in paths
     - `imports`: the modules that it imports, if it has swaps
     """
 
@@ -64,12 +64,12 @@ class Facts(NamedTuple):
 
     @property
     def other_names(self) -> tuple[str, ...]:
-        """The names that another file may take from this one instead of the usual ones."""
+        """The names under which another file may import the helper or a renamed name from here."""
         return (*self.renamed, *(name for name, _ in self.aliases))
 
     @property
     def is_empty(self) -> bool:
-        """Whether the file says nothing about the helper."""
+        """Whether there are no facts about the file."""
         return self == Facts()
 
 
@@ -86,7 +86,7 @@ _SET: Final = re.compile(
 _LENT: Final = frozenset(
     {*REPLACED, "Path", "mkstemp", "os", "pathlib", "rmtree", "shutil", "time"}
 )
-"""Names that a rewrite may leave unused, so that their import goes."""
+"""Names that a rewrite may leave unused, so that their import is removed."""
 
 _FROM: Final = re.compile(
     rb"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n;]*)", re.MULTILINE
@@ -126,7 +126,7 @@ def gather(raw: bytes) -> Facts:
     if NAME.encode() not in raw and not _may_replace(raw) and not _may_be_optional(raw):
         if b"import *" not in raw:
             return lent
-        # May also match inside a string: then an import stays that could have been removed.
+        # May also match inside a string; then an import that could be removed is kept.
         stars = {star.decode("latin-1").replace(" ", "") for star in _STAR.findall(raw)}
         return lent._replace(stars=tuple(sorted(stars)))
     try:
@@ -137,13 +137,13 @@ def gather(raw: bytes) -> Facts:
 
 
 def imported_words(raw: bytes) -> set[str]:
-    """The words in the import statements of a file, and the modules that it imports by a text."""
+    """The words in the import statements of a file and in its imports by string."""
     said = b" ".join([*_IMPORTS.findall(raw), *_BY_TEXT.findall(raw)])
     return {word.decode("latin-1") for word in _WORD.findall(said)}
 
 
 def borrowed(raw: bytes, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
-    """Those of `names` that the file takes from modules that are not of the standard library."""
+    """The `names` that the file takes from modules outside the standard library, with these."""
     found = set()
     whole = raw.replace(b"\\\r\n", b"").replace(b"\\\n", b"") if b"import" in raw else b""
     for module, listed in _FROM.findall(whole):
@@ -169,7 +169,7 @@ def borrowed(raw: bytes, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
 def _attributes(raw: bytes, words: str) -> list[tuple[bytes, bytes]]:
     """Each use of one of `words` as an attribute, with the name before it."""
     found = []
-    # By the dot, since a search for the name before it would look at every word of the file.
+    # Search for the dot first: a pattern that began with the name would try every word.
     for match in re.finditer(rf"\.({words})\b".encode(), raw):
         base = _LAST_WORD.search(raw, max(0, match.start() - _LONGEST_NAME), match.start())
         if base is not None:
@@ -178,7 +178,7 @@ def _attributes(raw: bytes, words: str) -> list[tuple[bytes, bytes]]:
 
 
 def _may_be_optional(raw: bytes) -> bool:
-    """Whether the file may go on without the package, or tell others that it is missing."""
+    """Whether the file may run without the package, or tell other files that it is missing."""
     if b"common" not in raw and b"tempkeep" not in raw:
         return False
     named = b"common.temp" in raw or b"tempkeep" in raw or b"common import temp" in raw
@@ -221,8 +221,8 @@ def _aliases(scopes: Scopes) -> Iterator[tuple[str, str]]:
 
 
 def _is_odd(scopes: Scopes, helper: Helper | None) -> bool:
-    """Whether a helper is called with a name that only the legacy one accepts, or its result is
-    used in a way that needs a relative path.
+    """Whether a helper is called with a name that only the legacy one accepts, is assigned to
+    another name, or its result is used in a way that needs a relative path.
     """
     if helper is not None and helper.default is not None and not helpers.is_label(helper.default):
         return True
@@ -251,7 +251,7 @@ def _named(scopes: Scopes) -> Iterator[ast.Name | ast.Attribute]:
 
 
 def _is_stored(node: ast.Name | ast.Attribute, scopes: Scopes) -> bool:
-    """Whether the helper itself gets another name here, under which its calls are not seen."""
+    """Whether the helper is assigned to another name here, so that its calls are not seen."""
     holder = scopes.parents[node]
     if isinstance(holder, ast.Call) and node in holder.args:
         holder = scopes.parents[holder]  # as in `make = staticmethod(get_temp_dir)`

@@ -1,4 +1,4 @@
-"""The files that a run reads: what git tracks or would add, else what a walk finds."""
+"""Finds the files that a run reads: those git tracks or would add, else those a walk finds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .texts import is_text
 _NEVER_ENTERED: Final = frozenset({"__pycache__", "node_modules"})
 _PROSE: Final = frozenset({".md", ".rst", ".txt", ".html", ".diff", ".patch", ".log", ".pyc"})
 _LARGEST: Final = 4 << 20
-"""Larger files (bytes) are taken for data and skipped."""
+"""Files larger than this (bytes) are treated as data and skipped."""
 
 _LEFTOVER: Final = re.compile(r"\.tempkeep-[0-9a-z_]{8}\.tmp")
 """The name of a rewritten file just before it replaces the old one."""
@@ -37,10 +37,10 @@ NOTEBOOK: Final = ".ipynb"
 
 
 class Ground(NamedTuple):
-    """One tree of files: all of them, and those that were asked for, relative to `top` with `/`.
+    """One tree of files: all of them and those requested, relative to `top` with `/`.
 
-    `files` are Python files, project markers, notebooks and texts, sorted. Without `git` there is
-    no older version of them to go back to.
+    `files` are Python files, project markers, notebooks and text files, sorted. Without `git`,
+    there is no older version of them to restore.
     """
 
     top: str
@@ -61,7 +61,7 @@ class Ground(NamedTuple):
         return name.endswith(_PYTHON) or not ("." in name or name in MARKERS or is_text(path))
 
     def shown(self, path: str) -> str:
-        """The path, relative to the working directory if it is below that."""
+        """The path, relative to the working directory if it is below it."""
         whole = os.path.join(self.top, path)
         relative = os.path.relpath(whole)
         return whole if relative.startswith("..") else relative
@@ -127,7 +127,7 @@ def mentioning(ground: Ground, word: str) -> str:
 
 
 def leftovers(ground: Ground) -> list[str]:
-    """Untracked files beside those of `ground` whose names are those a killed run leaves."""
+    """Untracked files beside those of `ground` with names that a killed run leaves."""
     found = []
     for above in sorted({os.path.dirname(path) for path in ground.selected}):
         with contextlib.suppress(OSError):
@@ -140,7 +140,7 @@ def leftovers(ground: Ground) -> list[str]:
 
 
 def check_clean(ground: Ground) -> None:
-    """Raises `Refused` unless git can restore every file of `ground` to its present state."""
+    """Raises `Refused` unless git can restore every file of `ground` to its current state."""
     remedy = "commit or stash first, or give --allow-dirty"
     if not ground.git:
         raise Refused(
@@ -155,7 +155,7 @@ def check_clean(ground: Ground) -> None:
             f"{ground.top} has changes that are not committed ({names[0]}{more}), so nothing was "
             f"written; {remedy}"
         )
-    # A status does not show what git was told not to look at.
+    # `git status` does not show files that git was told to ignore changes in.
     listed = _git(ground.top, "ls-files", "-v", "-z", "--cached").split(b"\0")
     looked_at = {os.fsdecode(line[2:]) for line in listed if line.startswith(b"H ")}
     for path in ground.files:
@@ -171,9 +171,9 @@ def _below(relative: str) -> str:
 
 
 def _kept(top: str, paths: Iterable[str], *, named: bool = False) -> set[str]:
-    """Those of `paths` that are Python files, notebooks, texts or project markers. No link is
-    followed, also not as a part of the path (git's index can still list files below a directory
-    that is now a link).
+    """The `paths` that are Python files, notebooks, text files or project markers. No symlink is
+    followed, in any part of the path (git's index can still list files below a directory that is
+    now a symlink).
     """
     kept = set()
     for path in paths:
@@ -188,7 +188,7 @@ def _kept(top: str, paths: Iterable[str], *, named: bool = False) -> set[str]:
 
 
 def _names_python(path: str) -> bool:
-    """Whether the first line of a plain file makes it a Python script."""
+    """Whether the file is a regular one whose first line makes it a Python script."""
     try:
         descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
     except OSError:
@@ -203,7 +203,7 @@ def _names_python(path: str) -> bool:
 
 
 def _packages(files: Sequence[str]) -> tuple[str, ...]:
-    """Where `common.temp` itself is, or a copy of it under another name."""
+    """The directories that hold `common.temp` itself or a copy of it under another name."""
     known = set(files)
     return tuple(
         path[: -len(mark)]
@@ -214,7 +214,7 @@ def _packages(files: Sequence[str]) -> tuple[str, ...]:
 
 
 def _foreign(top: str, files: Sequence[str]) -> frozenset[str]:
-    """Those of `files` that `.gitattributes` marks as generated or vendored."""
+    """The `files` that `.gitattributes` marks as generated or vendored."""
     names = b"".join(os.fsencode(path) + b"\0" for path in files)
     said = _git(top, "check-attr", "-z", "--stdin", *_FOREIGN, stdin=names).split(b"\0")
     told = zip(said[::3], said[2::3], strict=False)
@@ -240,7 +240,7 @@ def _walked(top: str) -> Iterator[str]:
 
 
 def _listed(top: str) -> list[str]:
-    """What git tracks or would add below `top`; no submodules and no ignored files."""
+    """The files below `top` that git tracks or would add, without submodules and ignored files."""
     said = _git(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     return [os.fsdecode(path) for path in said.split(b"\0") if path and not path.endswith(b"/")]
 
@@ -266,7 +266,7 @@ def _is_ignored(top: str, path: str) -> bool:
 
 def ignoring(top: str, path: str) -> bool:
     """Whether a `.gitignore` of the tree makes git ignore `path` (a directory if it ends with
-    `/`), whether it exists or not. Patterns of only this user or clone do not count.
+    `/`), whether or not it exists. Ignore patterns of this user or clone alone do not count.
     """
     asked = ask_git(top, "check-ignore", "-v", "--no-index", "--", path)
     source = os.fsdecode(asked.stdout).partition(":")[0]

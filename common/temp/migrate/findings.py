@@ -21,8 +21,8 @@ class Edit(NamedTuple):
 class Import(NamedTuple):
     """`from <module> import <name>`, needed at the position of a site; `alias` is the `as` name.
 
-    `beside` is the position of an import in a function that this one goes beside. `unused` means
-    that it is imported only to be exported.
+    `beside` is the position of an import in a function to put this one beside. `unused` means that
+    it is imported only to be exported.
     """
 
     module: str
@@ -39,7 +39,7 @@ class Import(NamedTuple):
 
     @property
     def spelled(self) -> str:
-        """The text after `import`."""
+        """How it is written after `import`."""
         return f"{self.name} as {self.alias}" if self.alias else self.name
 
 
@@ -92,7 +92,7 @@ class Finding:
 
 
 class Need(NamedTuple):
-    """The project that has to declare the package before a file of it may use that.
+    """The project that has to declare the package before its file may use it.
 
     `always` means that the file is not only for tests and tools.
     """
@@ -105,9 +105,9 @@ class Need(NamedTuple):
 class FileResult:
     """The result for one file; `after` is its new content, `None` if it does not change.
 
-    `findings` have their lines in the old content, `remaining` are those that are left, with their
-    lines in the new one. `problem` is why the file could not be processed; `skipped`, why it was
-    left out on purpose. `needs` comes before the file is written.
+    `findings` have their lines in the old content; `remaining` are those that are left, with their
+    lines in the new content. `problem` is why the file could not be processed; `skipped`, why it
+    was left out on purpose. `needs` must be met before the file is written.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Which code of a file runs only where an import failed, above all one of the package."""
+"""Finds code that runs only where an import failed, mostly one of the package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from .scopes import Scopes
 
 NAMES: Final = ("common.temp", "tempkeep")
-"""The names by which the package is imported."""
+"""The names under which the package is imported."""
 
 _IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError"})
 _BROADER: Final = frozenset({"Exception", "BaseException"})
@@ -20,14 +20,14 @@ _SKIPPERS: Final = frozenset({"importorskip"})
 _ENDS: Final = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 Flags: TypeAlias = dict[str, bool]
-"""Names that tell whether the package is there, and what they are worth where it is."""
+"""Names that tell whether the package is installed, and their values if it is."""
 
 Lookup: TypeAlias = Callable[[str], bool | None]
-"""What a flag of another module (a dotted name) is worth; `None` if it is no flag."""
+"""The value of a flag of another module (a dotted name); `None` if it is not a flag."""
 
 
 class Guards:
-    """What one module does with an import of the package that may fail."""
+    """How one module handles an import of the package that may fail."""
 
     def __init__(self, scopes: Scopes, lookup: Lookup | None = None) -> None:
         self._scopes = scopes
@@ -50,8 +50,8 @@ class Guards:
 
     @cached_property
     def first(self) -> ast.AST | None:
-        """The first place that allows for a missing package; `None` if the module needs it, or
-        does not use it.
+        """The first place that allows for a missing package; `None` if the module requires the
+        package or does not use it.
         """
         found: list[ast.AST] = [*self._attempts]
         found += [
@@ -71,14 +71,14 @@ class Guards:
 
     @cached_property
     def is_certain(self) -> bool:
-        """Whether the module imports the package at its top level, without a condition."""
+        """Whether the module imports the package unconditionally at its top level."""
         tree = self._scopes.module.node
         assert isinstance(tree, ast.Module)
         return any(imports_it(statement) for statement in tree.body)
 
     @cached_property
     def exported(self) -> Flags:
-        """The flags at the top level, and functions without a parameter that are one."""
+        """The flags at the top level, including functions without parameters that return one."""
         module = id(self._scopes.module)
         named = {name: worth for (home, name), worth in self._flags.items() if home == module}
         return named | self._functions
@@ -122,7 +122,7 @@ class Guards:
 
     @cached_property
     def _flags(self) -> dict[tuple[int, str], bool]:
-        """The flags by the `id` of their scope and their name."""
+        """The flags, by the `id` of their scope and their name."""
         found: dict[tuple[int, str], bool] = {}
         for guard in self._attempts:
             scope = self._scopes.scope_of(guard)
@@ -150,7 +150,7 @@ class Guards:
 
     @cached_property
     def _functions(self) -> Flags:
-        """The functions that only tell whether the package is there."""
+        """The functions that only tell whether the package is installed."""
         found = {}
         for guard in self._attempts:
             function = self._scopes.parents[guard]
@@ -179,7 +179,7 @@ class Guards:
     # -- conditions -------------------------------------------------------------------------------
 
     def _is_skipped(self, below: ast.AST, above: ast.AST) -> bool:
-        """Whether `below`, a child of `above`, does not run where the package is there."""
+        """Whether `below`, a child of `above`, does not run where the package is installed."""
         if isinstance(above, (ast.If, ast.IfExp, ast.While)):
             worth = self._truth(above.test)
             if worth is not None and below is not above.test:
@@ -197,14 +197,14 @@ class Guards:
         return place is not None and self._left_at(place[0]) < place[1]
 
     def _left_at(self, block: list[ast.stmt]) -> int:
-        """The index of the first statement with which a block ends where the package is there."""
+        """The index of the first statement that ends a block where the package is installed."""
         if id(block) not in self._ends:
             leaving = (index for index, one in enumerate(block) if self._leaves(one))
             self._ends[id(block)] = next(leaving, len(block))
         return self._ends[id(block)]
 
     def _leaves(self, statement: ast.stmt) -> bool:
-        """Whether the block ends with `statement` where the package is there."""
+        """Whether `statement` ends its block where the package is installed."""
         if not isinstance(statement, ast.If):
             return False
         worth = self._truth(statement.test)
@@ -214,13 +214,13 @@ class Guards:
         return bool(taken) and isinstance(taken[-1], _ENDS)
 
     def _truth(self, node: ast.expr) -> bool | None:
-        """What a condition is worth where the package is there; `None` if it does not tell."""
+        """The value of a condition where the package is installed; `None` if that is unknown."""
         match node:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 inner = self._truth(operand)
                 return None if inner is None else not inner
             case ast.BoolOp(op=ast.And(), values=values):
-                # All parts must be known, or one known to be false.
+                # Known if all parts are, or if one is false.
                 known = [self._truth(value) for value in values]
                 return False if False in known else None if None in known else True
             case ast.BoolOp(values=values):
@@ -252,7 +252,7 @@ class Guards:
         return self._asked(node)
 
     def _asked(self, node: ast.expr | None) -> bool | None:
-        """What `find_spec("common.temp") is not None` or similar is worth where it is there."""
+        """The value of `find_spec("common.temp") is not None` or similar where it is installed."""
         match node:
             case ast.Call() if last(node.func) in _TESTS and _asks_for_it(node):
                 return True
@@ -272,7 +272,7 @@ class Guards:
         return self._lookup(dotted) if self._lookup is not None and "." in dotted else None
 
     def _is_for_the_package(self, node: ast.AST) -> bool:
-        """Whether `node` is in a branch of a guard of the package, or under a flag."""
+        """Whether `node` is in a branch of a guarded import of the package, or under a flag."""
         for above in self._scopes.above(node):
             if isinstance(above, ast.ExceptHandler):
                 return self._scopes.parents[above] in self._attempts
@@ -283,7 +283,7 @@ class Guards:
 
 
 def imports_it(node: ast.AST) -> bool:
-    """Whether the statement is an import of the package, or from it."""
+    """Whether the statement imports the package or something from it."""
     match node:
         case ast.Import(names=names):
             return any(_is_it(alias.name) for alias in names)
@@ -298,7 +298,7 @@ def catches_imports(handler: ast.ExceptHandler, attempt: ast.Try | ast.TryStar) 
     names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
     if any(name is not None and last(name) in _IMPORT_ERRORS for name in names):
         return True
-    # Any other exception counts too if the block holds an import that can fail.
+    # Handlers for other exceptions count too if the block contains an import.
     return any(isinstance(one, (ast.Import, ast.ImportFrom)) for one in attempt.body)
 
 
@@ -336,7 +336,7 @@ def _suppresses(node: ast.expr) -> bool:
 
 
 def _shallow(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
-    """The nodes of a block, without what is inside of functions and classes."""
+    """The nodes of a block, without those inside functions and classes."""
     waiting: list[ast.AST] = [*reversed(body)]
     while waiting:
         node = waiting.pop()
@@ -346,7 +346,7 @@ def _shallow(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
 
 
 def _values(body: Sequence[ast.stmt]) -> dict[str, bool | None]:
-    """What the names that a block binds are worth after it; `None` where that is not known."""
+    """The values, after a block, of the names that it binds; `None` for an unknown value."""
     found: dict[str, bool | None] = {}
     for node in _shallow(body):
         match node:

@@ -1,4 +1,4 @@
-"""Recognises definitions of the helper that scripts copied from each other."""
+"""Recognises definitions of the helper `get_temp_dir`, which was copied from script to script."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .scopes import Binding, Scope, Scopes
 
 NAME: Final = "get_temp_dir"
 OURS: Final = frozenset({"common.temp.get_temp_dir", "common.temp.legacy.get_temp_dir"})
-"""What the package offers under the helper's name."""
+"""The package's own functions with the helper's name."""
 
 
 class Helper(NamedTuple):
@@ -77,7 +77,7 @@ class _Body:
         self._made: set[str] = set()
 
     def is_legacy(self, body: list[ast.stmt]) -> bool:
-        """Whether it makes the base, makes the directory in it, and returns that."""
+        """Whether `body` makes the base, makes the directory in it, and returns that directory."""
         if not body:
             return False
         for statement in body[:-1]:
@@ -95,7 +95,7 @@ class _Body:
                         return False
                     self._made.add(said)
                 case _:
-                    # Imports inside the function are resolved like all others.
+                    # Imports inside the function are resolved like all other imports.
                     if not isinstance(statement, (ast.Import, ast.ImportFrom)):
                         return False
         match body[-1]:
@@ -104,7 +104,7 @@ class _Body:
         return False
 
     def _value(self, node: ast.expr) -> str:
-        """One of "base", "entry", "name", "epoch", "argument"; "" for anything else."""
+        """What `node` is: "base", "entry", "name", "epoch" or "argument"; "" for anything else."""
         match node:
             case ast.Name(id=name) if name in self._values:
                 return self._values[name]
@@ -182,11 +182,11 @@ def may_name(label: ast.expr) -> bool:
 _NUMBERS: Final = frozenset(
     f"builtins.{name}" for name in ("enumerate", "float", "id", "int", "len", "range", "sum")
 ) | {"os.getpid", "os.getppid", "pathlib.Path", "random.randint", "time.time", "time.time_ns"}
-"""What certainly gives something else than a `str`, or gives it first."""
+"""Callables that never return a `str`, or whose results never begin with one (`enumerate`)."""
 
 
 def is_no_text(label: ast.expr, scopes: Scopes) -> bool:
-    """Whether `label` is, or may be, something else than a `str`, as far as the module shows."""
+    """Whether the module shows that `label` is, or may be, something other than a `str`."""
     match label:
         case ast.Constant(value=value):
             return not isinstance(value, str)
@@ -206,7 +206,7 @@ def is_no_text(label: ast.expr, scopes: Scopes) -> bool:
 def _is_bound_to_no_text(node: ast.AST, label: ast.Name, scopes: Scopes) -> bool:
     parent = scopes.parents.get(node)
     if isinstance(parent, ast.Tuple) and parent.elts[0] is node:
-        parent = scopes.parents.get(parent)  # the first of each pair
+        parent = scopes.parents.get(parent)  # the first element of each tuple
     match parent:
         case ast.For(iter=value) | ast.comprehension(iter=value) | ast.Assign(value=value):
             return label not in ast.walk(value) and is_no_text(value, scopes)

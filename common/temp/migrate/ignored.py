@@ -1,4 +1,4 @@
-"""TK900: a `.gitignore` that lets scratch in."""
+"""TK900: a `.gitignore` that does not ignore scratch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ becomes
 
 The lines `.tmp/` and `.temp/` are added at the end of the topmost `.gitignore`, unless a pattern in
 the tree already ignores these directories; git decides that where it can be run. A file that
-includes them again by a pattern with `!` is reported.
+re-includes them with a `!` pattern is reported.
 """
 
 
@@ -48,7 +48,7 @@ def examine(ground: Ground, path: str, raw: bytes) -> tuple[Finding, list[Edit]]
     what = f"does not ignore {' and '.join(missing)}"
     for number, line in enumerate(lines, 1):
         if line.startswith("!") and line.strip("!/*").startswith(SCRATCH_NAMES):
-            what = f"includes {line[1:]} again"
+            what = f"re-includes {line[1:]}"
             return Finding(CODE, number, 1, number, what, "ignore it, or keep the line"), []
     newline = b"\r\n" if b"\r\n" in raw else b"\n"
     text = b"" if not raw or raw.endswith(b"\n") else newline

@@ -1,8 +1,8 @@
 """Whether `from common.temp import …` works where a file runs, as far as can be shown.
 
-Checks each way in which Python could find the package: a copy in a directory that is on
-`sys.path` when the file runs, the virtual environment of its project, the dependencies that the
-project declares, and the environment of this program.
+Checks each way Python could find the package: a copy in a directory that is on `sys.path` when the
+file runs, the virtual environment of its project, the dependencies that the project declares, and
+the environment of this program.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _VENVS: Final = (".venv", "venv", ".env", "env")
 
 
 class Reach(NamedTuple):
-    """Why it is not certain that a file can import the package, and what to do; "" if it is.
+    """Why a file may not be able to import the package, and what to do; "" if it certainly can.
 
-    `lacks` is where the dependencies of its project should list the package; the file can import
-    it once they do.
+    `lacks` is where the dependencies of its project should list the package. Once they do, the file
+    can import it.
     """
 
     why: str = ""
@@ -48,7 +48,9 @@ def reach(top: str, path: str, data: bytes, tree: ast.Module) -> Reach:
             return Reach(_hidden(shadow, top, whole))
         if hiding := hidden_standard(directory):
             shown = os.path.relpath(hiding, top).replace(os.sep, "/")
-            return Reach(f"{shown} hides a module of Python that common.temp imports; rename it")
+            return Reach(
+                f"{shown} hides a standard library module that common.temp imports; rename it"
+            )
     if any(_has_copy(directory) for directory in roots):
         return Reach()
     if elsewhere := why_without(data):
@@ -74,7 +76,7 @@ def reach(top: str, path: str, data: bytes, tree: ast.Module) -> Reach:
 
 
 def _undeclared(top: str, project: str, place: Place) -> Reach:
-    """What to say of a file of a project that lists its dependencies without the package."""
+    """The result for a file of a project whose dependencies do not list the package."""
     where = os.path.relpath(project, top).replace(os.sep, "/")
     shown = place.shown if where == "." else place._replace(file=f"{where}/{place.file}").shown
     by_hand = _by_hand(project, place)
@@ -85,13 +87,13 @@ def _undeclared(top: str, project: str, place: Place) -> Reach:
 
 @remembered
 def _by_hand(project: str, place: Place) -> str:
-    """Why the package is not added to a place; "" if it is when that is asked for."""
+    """Why the package cannot be added to a place automatically; "" if it can."""
     return add(project, place).why_not
 
 
 def is_hiding(path: str) -> bool:
-    """Whether the file at `path` is the one that hides the package from others: a `common/temp.py`
-    or `common/temp/__init__.py` in a `common` that is no package.
+    """Whether the file at `path` hides the package from other files: a `common/temp.py` or
+    `common/temp/__init__.py` in a `common` that is not a package.
     """
     above = os.path.dirname(path)
     if os.path.basename(path) == "__init__.py":
@@ -108,7 +110,7 @@ def _is_temp(shadow: str, path: str) -> bool:
 
 
 def _hidden(shadow: str, top: str, path: str) -> str:
-    """What to say of a file from which `shadow` hides the package."""
+    """The message for the file at `path` when `shadow` hides the package from it."""
     where = os.path.relpath(shadow, top).replace(os.sep, "/")
     if os.path.basename(shadow) == "temp.py" or shadow.endswith(
         os.path.join("temp", "__init__.py")
@@ -119,7 +121,7 @@ def _hidden(shadow: str, top: str, path: str) -> str:
 
 
 def _ancestors(top: str, directory: str) -> Iterator[str]:
-    """`directory` and its parents up to `top`, each with its `src`."""
+    """`directory` and its parents up to `top`, each followed by its `src`."""
     while True:
         yield directory
         yield os.path.join(directory, "src")
@@ -135,7 +137,7 @@ def _has_copy(directory: str) -> bool:
 
 @remembered
 def _shadow(directory: str) -> str:
-    """The `common` or `common.temp` in `directory` that is not ours; "" if there is none."""
+    """A `common` or `common.temp` in `directory` that is not this package; "" if there is none."""
     for name in ("common.py", "common/__init__.py", "common/temp.py", "common/temp/__init__.py"):
         one = os.path.join(directory, *name.split("/"))
         if os.path.isfile(one) and not _has_copy(directory):
@@ -147,7 +149,7 @@ def _shadow(directory: str) -> str:
 
 
 def _edited_roots(tree: ast.Module, path: str) -> list[str]:
-    """The directories that the module itself adds to `sys.path`, as far as can be computed."""
+    """The directories that the module itself adds to `sys.path`, if they can be computed."""
     found = []
     known: dict[str, str] = {}
     for statement in tree.body:
@@ -220,7 +222,7 @@ def _last(node: ast.expr) -> str:
 
 
 def _test_roots(top: str, path: str) -> list[str]:
-    """What pytest adds to `sys.path` for a file that it collects."""
+    """The directories that pytest adds to `sys.path` for a file that it collects."""
     name = os.path.basename(path)
     if not (name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"):
         return []
@@ -247,7 +249,9 @@ def _plain_ancestors(top: str, directory: str) -> Iterator[str]:
 
 
 def _import_root(directory: str) -> str:
-    """What pytest's prepend mode adds for a module in `directory`: the nearest non-package."""
+    """The directory that pytest's prepend mode adds for a module in `directory`: the nearest one
+    upward that is not a package.
+    """
     while os.path.isfile(os.path.join(directory, "__init__.py")):
         directory = os.path.dirname(directory)
     return directory
@@ -263,7 +267,9 @@ def _edited_by(path: str) -> tuple[str, ...]:
 
 @remembered
 def _pytest_settings(directory: str) -> tuple[tuple[str, ...], bool]:
-    """The `pythonpath` of the pytest settings there, and whether the import mode is importlib."""
+    """The `pythonpath` of the pytest settings in `directory`, and whether the import mode is
+    importlib.
+    """
     for name in _CONFIGS:
         path = os.path.join(directory, name)
         if not os.path.isfile(path):
@@ -284,7 +290,7 @@ def _pytest_settings(directory: str) -> tuple[tuple[str, ...], bool]:
 
 
 def _evident_roots(top: str, tree: ast.Module, own: str) -> list[str]:
-    """The directories that the module already imports other parts of `common` from."""
+    """The directories from which the module already imports other parts of `common`."""
     wanted = set()
     for statement in tree.body:
         if isinstance(statement, ast.Import):
@@ -321,7 +327,7 @@ def _is_ours(environment: str) -> bool:
 
 @remembered
 def _has_distribution(environment: str) -> bool:
-    """Whether the package is installed in a virtual environment; runs nothing from it."""
+    """Whether the package is installed in a virtual environment. Runs no code from it."""
     for base in _site_packages(environment):
         try:
             names = os.listdir(base)
@@ -352,9 +358,9 @@ def _leads_there(path: str) -> bool:
 
 @cache
 def _environment_has_it() -> bool:
-    """Whether a fresh interpreter of this environment can import the package from anywhere."""
+    """Whether a new interpreter of this environment can import the package from any directory."""
     if is_of_a_tool(sys.prefix):
-        return False  # no project runs there
+        return False  # projects do not run in it
     asked = subprocess.run(
         [sys.executable, "-P", "-c", "import common.temp.contexts"],
         cwd=os.path.dirname(sys.executable),

@@ -1,4 +1,4 @@
-"""What keeps the package from a file: the interpreter that runs it, and modules beside it."""
+"""Why a file cannot use the package: the interpreter that runs it, or modules beside it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hidden_standard(directory: str) -> str:
     except OSError:
         return ""
     if "__init__.py" in names:
-        return ""  # what is in a package is imported by a longer name
+        return ""  # modules in a package have longer names
     for name in sorted(names):
         path = os.path.join(directory, name)
         module = name.removesuffix(".py")
@@ -44,7 +44,7 @@ def hidden_standard(directory: str) -> str:
 
 
 def why_without(data: bytes) -> str:
-    """Why the script with this text may run where the package is missing; "" if it says nothing."""
+    """Why the script with this text may run where the package is missing; "" if it shows none."""
     if inline := _INLINE.search(data):
         if not _LISTED.search(inline[1]):
             return f"first add {DISTRIBUTION} to the dependencies of its `# /// script`"
@@ -64,7 +64,7 @@ def why_without(data: bytes) -> str:
 
 @remembered
 def is_of_a_tool(prefix: str) -> bool:
-    """Whether an environment is one that pipx or uv made for a single program."""
+    """Whether pipx or uv made the environment for a single program."""
     marks = ("pipx_metadata.json", "uv-receipt.toml")
     cached = re.search(r"[/\\](?:archive|environments)-v\d+[/\\]", prefix + os.sep)
     return bool(cached) or any(os.path.isfile(os.path.join(prefix, name)) for name in marks)

@@ -1,4 +1,4 @@
-"""The unified diff of two texts, in a time that grows with their length."""
+"""The unified diff of two texts, in linear time for most inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CONTEXT = 3
 
 
 def unified(before: bytes, after: bytes, old: bytes, new: bytes) -> bytes:
-    """The diff from `before` to `after`, which are called `old` and `new`, for `git apply`."""
+    """The diff from `before` to `after`, for `git apply`, with `old` and `new` as file names."""
     was, now = _lines(before), _lines(after)
     out = [b"--- %b\n+++ %b\n" % (old, new)]
     for group in _Matcher(was, now).get_grouped_opcodes(_CONTEXT):
@@ -32,9 +32,9 @@ def unified(before: bytes, after: bytes, old: bytes, new: bytes) -> bytes:
 
 
 class _Matcher(difflib.SequenceMatcher[bytes]):
-    """Compares lines piece by piece, between the lines that are in both texts exactly once.
+    """Compares lines piece by piece, split at lines that occur exactly once in both texts.
 
-    Between these, the standard matcher does: it takes a time that grows with the square.
+    Each piece goes to the standard matcher, which takes quadratic time.
     """
 
     def __init__(self, was: Sequence[bytes], now: Sequence[bytes]) -> None:
@@ -42,11 +42,11 @@ class _Matcher(difflib.SequenceMatcher[bytes]):
         self._was, self._now = was, now
 
     def set_seq2(self, b: Sequence[bytes]) -> None:
-        """Take `b`; the index that the standard matcher makes of it is not used."""
+        """Set `b` without building the standard matcher's index, which is not used."""
         self.b = b
 
     def get_opcodes(self) -> list[_Opcode]:
-        """What changes, as the standard matcher describes it."""
+        """The changes, in the form that the standard matcher uses."""
         found: list[_Opcode] = []
         start, start_now = 0, 0
         for place, place_now in [*_anchors(self._was, self._now), (len(self._was), len(self._now))]:
@@ -71,7 +71,7 @@ class _Matcher(difflib.SequenceMatcher[bytes]):
 
 
 def _append(found: list[_Opcode], opcode: _Opcode) -> None:
-    """Add an opcode; one that continues the last one becomes a part of it."""
+    """Append an opcode, merging it into the last one if it continues that."""
     kind, first, last, first_now, last_now = opcode
     if found and found[-1][0] == kind == "equal" and found[-1][2::2] == (first, first_now):
         found[-1] = (kind, found[-1][1], last, found[-1][3], last_now)
@@ -80,12 +80,12 @@ def _append(found: list[_Opcode], opcode: _Opcode) -> None:
 
 
 def _anchors(was: Sequence[bytes], now: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """The places of lines that are in both texts exactly once, and in the same order."""
+    """The index pairs of lines that occur exactly once in both texts, in the same order."""
     once = {line for line, count in Counter(was).items() if count == 1}
     once &= {line for line, count in Counter(now).items() if count == 1}
     places = {line: index for index, line in enumerate(now) if line in once}
     pairs = [(index, places[line]) for index, line in enumerate(was) if line in once]
-    # The longest increasing run of places, by patience.
+    # The longest increasing subsequence of indices, by patience sorting.
     tops: list[int] = []
     piles: list[int] = []
     before: list[int] = []
@@ -106,7 +106,7 @@ def _anchors(was: Sequence[bytes], now: Sequence[bytes]) -> Iterator[tuple[int, 
 
 
 def _range(start: int, end: int) -> bytes:
-    """A range of lines as a unified diff writes it."""
+    """A range of lines in unified diff notation."""
     length = end - start
     if length == 1:
         return b"%d" % (start + 1)
@@ -120,7 +120,7 @@ def _shown(mark: bytes, line: bytes) -> bytes:
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """The lines of `data`, split only at line feeds, as `diff` does."""
+    """The lines of `data`, split only at line feeds, as in `diff`."""
     parts = data.split(b"\n")
     whole = [part + b"\n" for part in parts[:-1]]
     return [*whole, parts[-1]] if parts[-1] else whole

@@ -28,9 +28,7 @@ _T = TypeVar("_T")
 
 
 class Choice(NamedTuple):
-    """The name that a function of the package has at a site, and the import that it needs, if
-    any.
-    """
+    """The name that a function of the package has at a site, and the imports this needs, if any."""
 
     name: str
     imports: tuple[Import, ...] = ()
@@ -52,7 +50,7 @@ class Module:
 
     @property
     def name(self) -> str:
-        """The name of the file without `.py`, or of its package."""
+        """The file name without `.py`, or the name of its package for an `__init__.py`."""
         parts = os.path.splitext(self.path)[0].split("/")
         if parts[-1] in ("__init__", "__main__") and len(parts) > 1:
             return parts[-2]
@@ -67,7 +65,7 @@ class Module:
 
     @cached_property
     def guards(self) -> Guards:
-        """What the file does where the package is missing."""
+        """How the file handles a missing package."""
         if not self.tree.has_flags:
             return Guards(self.scopes)
         return Guards(self.scopes, lambda dotted: self.tree.flag(self.path, dotted))
@@ -77,7 +75,7 @@ class Module:
         return self.guards.is_fallback(node)
 
     def why_not_certain(self) -> str:
-        """Why the file may run where the package cannot be imported; "" if it may not."""
+        """Why the file may run where the package cannot be imported; "" if it never does."""
         if other := self.tree.stands_in_for(self.path):
             return f"{other} imports this file where common.temp is missing"
         first = self.guards.first
@@ -88,18 +86,20 @@ class Module:
 
     @cached_property
     def from_outside(self) -> Beside:
-        """Checks uses of a directory that keeps its name, and gets another parent."""
+        """Checks uses of a directory that keeps its name and gets another parent."""
         return Beside(self.scopes, keeps_name=True)
 
     @cached_property
     def changes_of_directory(self) -> dict[ast.AST | None, int]:
-        """The lines that change the working directory, by the function around them."""
+        """The lines that change the working directory, by enclosing function."""
         calls = (call for call, _ in self.calls if last(call.func) == "chdir")
         return {self.scopes.function(call): call.lineno for call in calls}
 
     @cached_property
     def _own_swaps(self) -> dict[ast.AST | None, dict[str, int]]:
-        """What the file itself replaces, and where: by the test, as no other test runs then."""
+        """What the file itself replaces, and where, by the test that does it (no other test runs
+        meanwhile); `None` for code outside tests.
+        """
         found: dict[ast.AST | None, dict[str, int]] = {}
         for swap, place in swaps.find(self.source.data):
             if swaps.matter(swap):
@@ -109,12 +109,12 @@ class Module:
         return found
 
     def _swaps_at(self, site: int) -> Iterator[tuple[str, int]]:
-        """What the file itself may have replaced when the code at the byte `site` runs."""
+        """What the file itself may have replaced while the code at byte `site` runs, and where."""
         own = self._own_swaps
         unit = self._unit(site) if own else None
         is_test = unit is not None and unit.name.startswith("test")
         for where, found in own.items():
-            # A function that is no test may be called by any of them.
+            # A function that is not a test may be called by any test.
             if where in (None, unit) or not is_test:
                 yield from found.items()
 
@@ -130,8 +130,8 @@ class Module:
         return ""
 
     def disturbed(self, site: int) -> str:
-        """What replaces or watches, while the code at the byte `site` runs, what a new directory
-        needs; "" if nothing does.
+        """What replaces or watches something that a new directory needs, while the code at byte
+        `site` runs; "" if nothing does.
         """
         for swap, other in self.tree.swapped(self.path).items():
             if swaps.is_needed(swap):
@@ -142,13 +142,15 @@ class Module:
         return ""
 
     def sought(self, text: str) -> str:
-        """Who looks in paths for what the new directory has in its own, `text`; "" if nobody."""
+        """The file that searches paths for a part of `text`, which the path of the new directory
+        contains, as a message; "" if there is none.
+        """
         other = self.tree.seeker(self.path, text)
         return f"{other} looks in paths for a part of {text}" if other else ""
 
     @cached_property
     def _units(self) -> list[tuple[int, int, ast.FunctionDef | ast.AsyncFunctionDef]]:
-        """The outermost functions, each with where it begins, with its decorators, and ends."""
+        """The outermost functions, each with its start (decorators included) and end."""
         found = []
         waiting = list(self.source.tree.body)
         while waiting:
@@ -161,18 +163,18 @@ class Module:
         return sorted(found, key=lambda unit: unit[0])
 
     def _unit(self, place: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-        """The outermost function that holds the byte `place`."""
+        """The outermost function that contains byte `place`."""
         index = bisect_right(self._units, place, key=lambda unit: unit[0]) - 1
         found = self._units[index] if index >= 0 else None
         return found[2] if found is not None and place < found[1] else None
 
     def in_f_string(self, node: ast.AST) -> bool:
-        """Whether `node` is in an f-string: positions are not exact there before Python 3.12."""
+        """Whether `node` is in an f-string, where positions are not exact before Python 3.12."""
         return any(isinstance(above, ast.JoinedStr) for above in self.scopes.above(node))
 
     def of_name(self, name: str, site: ast.AST, tell: Callable[[Scope | None, str], _T]) -> _T:
-        """What `tell` says of the variable `name` as it is seen at `site`; asked once for each
-        variable, however many sites it has.
+        """The result of `tell` for the variable `name` as seen at `site`. It is called once for
+        each variable, however many sites it has.
         """
         home = self.scopes.find(name, self.scopes.scope_of(site))
         key = (tell.__qualname__, id(home), name)
@@ -183,18 +185,18 @@ class Module:
 
     @cached_property
     def style(self) -> Style:
-        """How its project formats code."""
+        """How the project of the file formats code."""
         return Style(self.tree.top, self.path, self.source)
 
     @cached_property
     def calls(self) -> Sequence[tuple[ast.Call, Meaning]]:
-        """Every call, in order, with what is called."""
+        """Every call, in order, with the meaning of what is called."""
         return [(call, self.scopes.meaning(call.func)) for call in self.scopes.nodes(ast.Call)]
 
     # -- proposing --------------------------------------------------------------------------------
 
     def finding(self, code: str, node: ast.AST, message: str, advice: str = "") -> Finding:
-        """A finding at `node`, which stays as it is."""
+        """A finding at `node`, without a rewrite."""
         start, end = self.source.span(node)
         line = self.source.line_of(start)
         if isinstance(node, (ast.With, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -210,9 +212,8 @@ class Module:
     def calling(
         self, call: ast.Call, name: str, arguments: str, others: Sequence[Edit] = ()
     ) -> Edit:
-        """The edit that calls `name` instead; over several lines where one would be too long.
-
-        `others` are made in the same line.
+        """The edit that replaces `call` by a call of `name`, over several lines if one would be too
+        long. `others` are further edits of the same line.
         """
         plain = self.replacing(call, f"{name}({arguments})")
         source = self.source
@@ -232,9 +233,9 @@ class Module:
         return self.replacing(call, text)
 
     def choose(self, name: str, site: ast.AST, old: Meaning) -> Choice | None:
-        """How `name` of the package can be called at `site`, where `old` was; `None` if it cannot.
+        """How `name` of the package can be called at `site` in place of `old`; `None` if it cannot.
 
-        A new import goes beside that of `old`, inside the function if that one is.
+        A new import goes beside the import of `old`, in the same function if that is in one.
         """
         scope = self.scopes.scope_of(site)
         wanted = f"{PACKAGE}.{name}"
@@ -250,7 +251,7 @@ class Module:
         return Choice(name, (Import(PACKAGE, name, self.source.span(site)[0], beside),))
 
     def not_free(self, name: str, site: ast.AST) -> tuple[str, str]:
-        """What to say where `choose` finds no way to call `name`, and what to do."""
+        """The message and advice for a site where `choose` finds no way to call `name`."""
         meaning = self.scopes.meaning_of(name, self.scopes.scope_of(site))
         if meaning.dotted == f"{PACKAGE}.{name}":
             line = getattr(meaning.sources[0].node, "lineno", 0)
@@ -259,7 +260,7 @@ class Module:
         return f"the name {name} is taken here", f"rename what is called {name}"
 
     def _is_there(self, meaning: Meaning, site: ast.AST) -> bool:
-        """Whether the import has certainly run when `site` runs: it comes first, and is not under a
+        """Whether the import has certainly run before `site`: it comes first and is not under a
         condition such as `TYPE_CHECKING`.
         """
         binding = meaning.sources[0]
@@ -276,7 +277,7 @@ class Module:
 
     @cached_property
     def _imported(self) -> dict[str, list[str]]:
-        """The names at the top level by what their imports bring."""
+        """The names imported at the top level, by the dotted name that they refer to."""
         found: dict[str, list[str]] = {}
         for name, bindings in self.scopes.module.bindings.items():
             for dotted in {binding.dotted for binding in bindings}:
@@ -284,7 +285,7 @@ class Module:
         return found
 
     def _beside(self, old: Meaning) -> int | None:
-        """Where the import of `old` is, if it is a plain import in a function."""
+        """The position of the import of `old`, if it is a plain import in a function."""
         if len(old.sources) != 1:
             return None
         statement = old.sources[0].node
@@ -296,13 +297,13 @@ class Module:
 
     @cached_property
     def has_sockets(self) -> bool:
-        """Whether it names sockets of the file system, whose paths have to be short."""
+        """Whether the file mentions Unix domain sockets, whose paths have to be short."""
         return _SOCKETS.search(self.source.data) is not None
 
     def label(self, node: ast.AST) -> str:
-        """A name for a directory that is made at `node`: the function's name, else the file's.
+        """A name for a directory made at `node`: the function's name, else the file's.
 
-        It is short, since the path of a socket may not be long, and shortest where there are any.
+        It is short, since socket paths have a length limit, and just "work" if the file uses them.
         """
         function = self.scopes.function(node)
         names = [function.name] if function is not None and function.name != "main" else []

@@ -1,4 +1,4 @@
-"""Which file a dotted name of an import may mean."""
+"""Finds the files that a dotted name in an import may mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _TESTS: Final = frozenset({"test", "tests"})
 
 
 def parts_of(path: str) -> list[str]:
-    """The parts of a module's full path: `src/a/b.py` is src, a, b."""
+    """The parts of a module's full path: for `src/a/b.py`, they are src, a, b."""
     parts = os.path.splitext(path)[0].split("/")
     return parts[:-1] if parts[-1] == "__init__" else parts
 
@@ -21,14 +21,14 @@ def stem(path: str) -> str:
 
 
 def base_of(path: str, inner: list[str], level: int) -> str:
-    """What a relative import in the file at `path` leads to, without `.py`."""
+    """The path, without `.py`, that a relative import in the file at `path` refers to."""
     below = path.split("/")[:-1]
     above = below[: len(below) - (level - 1)] if level > 1 else below
     return "/".join([*above, *inner])
 
 
 def is_module(importer: str, module: str, path: str) -> bool:
-    """Whether `module`, as the file `importer` names it, may be the file at `path`."""
+    """Whether `module`, imported by the file `importer`, may be the file at `path`."""
     level = len(module) - len(module.lstrip("."))
     if level:
         base = base_of(importer, [part for part in module[level:].split(".") if part], level)
@@ -37,17 +37,17 @@ def is_module(importer: str, module: str, path: str) -> bool:
 
 
 def runs(other: str, imports: Iterable[str], path: str) -> bool:
-    """Whether the file `other`, with these imports, may run the code in `path`: a conftest above
-    it, or a file that imports it or something of its package.
+    """Whether the file `other`, with these imports, may run the code in `path`: it is a conftest
+    above `path`, or imports it or something from its package.
     """
     above, _, name = other.rpartition("/")
     if name == "conftest.py" and path.startswith(f"{above}/" if above else ""):
         return True
     parts = parts_of(path)
     if _is_test(parts[-1:]):
-        return False  # one test does not run while another does
+        return False  # tests do not run at the same time
     if _TESTS & {*parts} and not _TESTS & {*parts_of(other)} and not _is_test(parts_of(other)[-1:]):
-        return False  # no code runs its tests
+        return False  # code does not run its own tests
     return any(
         path.startswith(f"{above}/" if above else "")
         if module.startswith(".")
@@ -61,7 +61,7 @@ def _is_test(name: list[str]) -> bool:
 
 
 def files_of(path: str, module: str) -> Iterator[str]:
-    """The files that `module` may be, as the file at `path` names it, the nearest first."""
+    """The files that `module` may be when the file at `path` imports it, the nearest first."""
     level = len(module) - len(module.lstrip("."))
     inner = [part for part in module[level:].split(".") if part]
     if level:
@@ -84,7 +84,7 @@ def is_near(path: str, other: str, length: int) -> bool:
 
 
 def may_mean(module: str, parts: list[str]) -> bool:
-    """Whether `module`, as it is written in an import, may be the file with these parts."""
+    """Whether `module`, as written in an import, may be the file with these parts."""
     said = [part for part in module.split(".") if part]
     if module == "?" or not said:
         return True

@@ -1,4 +1,4 @@
-"""Edits that add the imports a rewrite needs, where a reader expects them."""
+"""Edits that add the imports a rewrite needs, in the usual places."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIES: Final = re.compile(rb"\bsys\s*\.\s*path\b")
 
 
 class NoRoom(Exception):
-    """A correct rewrite that the layout of the file leaves no place for."""
+    """The layout of the file leaves no place for a correct rewrite."""
 
 
 def additions(
@@ -34,7 +34,7 @@ def additions(
             key = (want.module, want.name, want.alias)
             above[key] = min(want.site, above.get(key, want.site))
     for want in wanted:
-        # One that is added at the top of the module, before it, is enough for a function.
+        # An import added earlier at the top of the module also serves the functions below it.
         first = above.get((want.module, want.name, want.alias))
         if want.beside is None or first is None or first >= want.site:
             places.setdefault(want.beside, []).append(want)
@@ -50,8 +50,8 @@ def additions(
 
 
 def _lines(source: Source, wants: Sequence[Import], width: int, *, is_late: bool = False) -> bytes:
-    """The import lines for one module; each alias has its own line. If `is_late`, other code comes
-    before it, so the line gets a comment for linters.
+    """The import lines for one module, with each alias on its own line. If `is_late`, other code
+    comes before them, so they get a `noqa` comment.
     """
     plain = sorted({want.spelled for want in wants if not want.alias})
     lines = [[name] for name in sorted({want.spelled for want in wants if want.alias})]
@@ -69,8 +69,8 @@ def _lines(source: Source, wants: Sequence[Import], width: int, *, is_late: bool
 
 
 def _add_beside(source: Source, text: bytes, beside: int, gone: set[int]) -> Edit:
-    """The edit that adds an import after the one at `beside` and those of the standard library
-    that follow, with the same indentation.
+    """The edit that adds an import after the one at `beside` and the standard library imports that
+    follow it, with the same indentation.
     """
     last = source.statement_at(beside)
     indent = source.indent(last.lineno)
@@ -90,8 +90,8 @@ def _add_beside(source: Source, text: bytes, beside: int, gone: set[int]) -> Edi
 def _add_to_module(
     source: Source, wants: Sequence[Import], gone: set[int], style: Style
 ) -> list[Edit]:
-    """The edits that add imports of one module at the top level, before the statement with the
-    first site; an existing import is extended if there is one.
+    """The edits that add imports of one module at the top level, before the statement that contains
+    the first site. If there is an import of that module, it is extended.
     """
     site = min(want.site for want in wants)
     before = [one for one in source.tree.body if source.span(one)[1] <= site]
@@ -163,13 +163,13 @@ def _new_line(
 def _after_barrier(
     source: Source, before: Sequence[ast.stmt], wants: Sequence[Import]
 ) -> Sequence[ast.stmt]:
-    """The statements after the last one that the import must follow: one that changes `sys.path`,
-    or a star import, which could rebind the imported name.
+    """The statements after the last one that the import must follow, which is one that changes
+    `sys.path`, or a star import that could rebind the imported name.
     """
     last = -1
     for index, statement in enumerate(before):
         start, end = source.span(statement)
-        # What a block changes is usually put back when it ends.
+        # A change made by a block is usually undone when it ends.
         changes_path = _TIES.search(source.data[start:end]) and not isinstance(
             statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.With)
         )
@@ -213,8 +213,8 @@ def _add_first(
 def _extend(
     source: Source, statement: ast.ImportFrom, names: Sequence[str], gone: set[int], width: int
 ) -> list[Edit]:
-    """The edits that add names to an existing import, each in sorted order; the aliases in `gone`
-    are removed.
+    """The edits that add names to an existing import, in sorted order. The aliases in `gone` are
+    being removed.
     """
     edits = []
     staying = [alias for alias in statement.names if id(alias) not in gone]
@@ -262,7 +262,7 @@ class _Order:
     def group(
         self, source: Source, imports: Sequence[ast.Import | ast.ImportFrom]
     ) -> list[ast.Import | ast.ImportFrom]:
-        """The group of imports that it belongs to: its own package, else its section."""
+        """The group of imports that it belongs to: that of its package, else of its section."""
         groups: list[list[ast.Import | ast.ImportFrom]] = []
         for one in imports:
             if groups:
@@ -281,7 +281,7 @@ class _Order:
     def earlier(
         self, imports: Sequence[ast.Import | ast.ImportFrom]
     ) -> list[ast.Import | ast.ImportFrom]:
-        """Those of `imports` that come before it in other sections."""
+        """The `imports` in sections that come before its own."""
         return [one for one in imports if self._section(one) < self._place]
 
 

@@ -1,4 +1,4 @@
-"""What the rules find in the cells of a Jupyter notebook, which is never rewritten."""
+"""Runs the rules on the cells of a Jupyter notebook, which is never rewritten."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _PYTHON_MAGICS: Final = ("%%time", "%%timeit", "%%capture", "%%prun")
 
 
 class _Cell(NamedTuple):
-    """A cell of code: its number in the notebook (from 1), and its text with what is not Python
-    left out.
+    """A code cell: its number in the notebook (from 1), and its text without magics and shell
+    commands.
     """
 
     number: int
@@ -32,7 +32,7 @@ class _Cell(NamedTuple):
 def examine(
     path: str, raw: bytes, tree: Tree, options: Options, rules: Sequence[Rule]
 ) -> FileResult | None:
-    """What is found in the notebook at `path`; `None` if that is nothing. Raises `Unreadable`."""
+    """The findings in the notebook at `path`; `None` if there are none. Raises `Unreadable`."""
     cells = list(_cells(raw))
     parsed = [cell for cell in cells if _is_python(cell.text)]
     text = "".join(f"{cell.text}\n" for cell in parsed)
@@ -51,7 +51,7 @@ def _cells(raw: bytes) -> Iterator[_Cell]:
         document: dict[str, Any] = json.loads(raw)
         cells: list[Any] = document["cells"] if "cells" in document else _old(document)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise Unreadable(f"is no notebook: {error}") from error
+        raise Unreadable(f"is not a notebook: {error}") from error
     for number, cell in enumerate(cells, 1):
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
             continue
@@ -64,7 +64,7 @@ def _cells(raw: bytes) -> Iterator[_Cell]:
 
 
 def _old(document: dict[str, Any]) -> list[Any]:
-    """The cells of a notebook of version 3."""
+    """The cells of a version 3 notebook."""
     return [cell for sheet in document["worksheets"] for cell in sheet["cells"]]
 
 
@@ -77,7 +77,7 @@ def _is_python(text: str) -> bool:
 
 
 def _placed(finding: Finding, cell: _Cell, line: int, lines: Sequence[str]) -> Finding:
-    """`finding` with its cell, and the line of the file that its line of code is on."""
+    """`finding` with its cell in the message, and the line of the file that has its code."""
     code = cell.text.split("\n")[line - 1]
     spelled = json.dumps(code)[1:-1]
     number = next((index for index, said in enumerate(lines, 1) if spelled in said), 1)

@@ -61,14 +61,14 @@ def totals(files: int, seen: Iterable[Seen]) -> Totals:
 
 
 def diff(shown: str, result: FileResult) -> bytes:
-    """The unified diff of one file for `git apply` and `patch`, in the bytes of the file."""
+    """The unified diff of one file for `git apply` and `patch`, in the encoding of the file."""
     assert result.after is not None
     path = shown.replace(os.sep, "/")
     return unified(result.before, result.after, _quoted(f"a/{path}"), _quoted(f"b/{path}"))
 
 
 def _quoted(name: str) -> bytes:
-    """`name` as git writes it in a diff: quoted if it has special characters."""
+    """`name` as written by git in a diff: quoted if it has special characters."""
     raw = name.encode(errors="surrogateescape")
     if name.isprintable() and not set(name) & {'"', "\\"}:
         return raw
@@ -80,7 +80,7 @@ def _quoted(name: str) -> bytes:
 
 
 def finding_line(shown: str, finding: Finding) -> str:
-    """One finding: where, what, and what to do by hand."""
+    """The line for one finding: where it is, what is wrong, and what to do by hand."""
     line = f"{plain(shown)}:{finding.line}:{finding.column}: {finding.code} {finding.message}"
     if finding.status == "left" and finding.fix == "unsafe":
         line += " [--unsafe rewrites it]"

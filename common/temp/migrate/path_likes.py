@@ -1,4 +1,4 @@
-"""Functions of the standard library that accept a path-like, and in which argument."""
+"""Functions of the standard library that accept a path-like object, and in which argument."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ANY_ARGUMENT: Final = (
     | {"builtins.bool", "contextlib.chdir", "shutil.chown", "shutil.copymode", "shutil.copystat"}
     | {"shutil.disk_usage", "shutil.rmtree", "shutil.copy", "shutil.copy2", "shutil.move"}
 )
-"""Functions that accept a path-like as any argument and return the same as for a `str`.
+"""Functions that accept a path-like object as any argument and return the same as for a `str`.
 
 `copy` and `move` return the joined path, since the directory exists.
 """
@@ -56,4 +56,4 @@ NAMED: Final = {
     "glob.iglob": (None, "root_dir"),
     **{name: (index, "dir") for name, index in TEMPFILE_DIR.items()},
 }
-"""Functions that accept a path-like as one argument: its index, and its name."""
+"""Functions that accept a path-like object as one argument: its index and its name."""

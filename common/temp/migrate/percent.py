@@ -1,4 +1,4 @@
-"""Text that is formatted with `%`."""
+"""Recognises text that is formatted with `%`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 
 def is_percent(parent: ast.AST, node: ast.AST) -> bool:
-    """Whether `parent` formats `node`."""
+    """Whether `parent` formats `node` with `%`."""
     return isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mod) and parent.right is node
 
 
 def is_plain_percent(text: str, index: int, count: int) -> bool:
-    """Whether the conversion for the value at `index` of `count` in `text` is a plain `%s`."""
+    """Whether the conversion in `text` for the value at `index` (of `count`) is a plain `%s`."""
     found = _conversions(text)
     return found is not None and len(found) == count and found[index] == "s"
 

@@ -13,13 +13,13 @@ from .source import Source
 
 
 class Spans:
-    """Spans of bytes, each from a start to an end; those that overlap become one."""
+    """Spans of bytes, each from a start to an end. Overlapping spans are merged."""
 
     def __init__(self, spans: Iterable[tuple[int, int]] = ()) -> None:
         self._spans = [*_merged(spans)]
 
     def add(self, spans: Iterable[tuple[int, int]]) -> None:
-        """Add `spans`, which meet none of those that are there."""
+        """Add `spans`, none of which overlaps an existing one."""
         for span in _merged(spans):
             insort(self._spans, span)
 
@@ -48,7 +48,7 @@ def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 class Origin:
-    """Where findings in the text after several sets of edits are in the text before them."""
+    """Maps findings in the text after several sets of edits to the text before them."""
 
     def __init__(self, source: Source, first: Source, made: Sequence[Sequence[Edit]]) -> None:
         self._source = source
@@ -56,7 +56,7 @@ class Origin:
         self._made = [_Shifts(edits) for edits in reversed(made)]
 
     def of(self, finding: Finding) -> Finding:
-        """`finding`, with its lines, and those that its message names, in the first text."""
+        """`finding` with its lines, and the lines named in its message, in the first text."""
         if not self._made:
             return finding
         position = self._source.line_span(finding.line)[0] + finding.column - 1
@@ -86,7 +86,7 @@ class Origin:
 
 
 _LINES: Final = re.compile(r"`[^`]*`|\blines? \d+(?:, \d+)*")
-"""Line numbers in a message; code in it is passed over."""
+"""Matches line numbers in a message, and code, in which nothing is renumbered."""
 
 
 class _Shifts:
@@ -103,7 +103,7 @@ class _Shifts:
             self._shifts.append(shift)
 
     def origin(self, position: int) -> int:
-        """The position before the edits of `position` in the text after them."""
+        """The position in the text before the edits that corresponds to `position` after them."""
         index = bisect_right(self._starts, position) - 1
         if index < 0:
             return position

@@ -1,4 +1,4 @@
-"""Which lists are the arguments of a process, and who may see them afterwards."""
+"""Finds lists that are the arguments of a process, and code that may show or read them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from .scopes import Scopes
 _SHOWING: Final = frozenset(
     {"BaseException", "CalledProcessError", "Exception", "SubprocessError", "TimeoutExpired"}
 )
-"""What a caught exception may be that shows the command of a process."""
+"""Exceptions that may show the command of a process when they are caught."""
 _KEEPERS: Final = frozenset({"subprocess.run", "subprocess.Popen"})
 _OUTCOMES: Final = frozenset(
     {"check_returncode", "communicate", "kill", "pid", "poll", "returncode", "send_signal"}
     | {"stderr", "stdin", "stdout", "terminate", "wait"}
 )
-"""What a process tells without its arguments."""
+"""Attributes of a process or its result that do not reveal its arguments."""
 
 
 class Commands:
-    """The processes that one module starts by `subprocess`."""
+    """The processes that one module starts with `subprocess`."""
 
     def __init__(self, scopes: Scopes, replacer: Callable[[str, ast.AST], str]) -> None:
-        """`replacer` tells which file replaces, or catches, something where a node runs."""
+        """`replacer` tells which file replaces or catches something while a node runs."""
         self._scopes = scopes
         self._replacer = replacer
 
     def of(self, node: ast.List | ast.Tuple) -> str:
-        """The function of `subprocess` whose argument list `node` is, or a part of it; else ""."""
+        """The function of `subprocess` that gets `node` as (part of) its argument list; else ""."""
         inner: ast.AST = node
         parent = self._scopes.parents[node]
         while isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Add):
@@ -48,7 +48,7 @@ class Commands:
         return meaning if is_first and meaning in RUN else ""
 
     def shown(self, command: str, arguments: ast.AST) -> str:
-        """Where the arguments of a process may be shown or read; "" if nowhere."""
+        """How the arguments of a process may be shown or read; "" if they cannot be."""
         call = next(one for one in self._scopes.above(arguments) if isinstance(one, ast.Call))
         if command in _KEEPERS and not self._is_only_asked(call):
             return "is kept with its result"
@@ -58,7 +58,7 @@ class Commands:
         return f"may be shown with an error that {where} catches" if where else ""
 
     def _is_only_asked(self, node: ast.expr) -> bool:
-        """Whether the code does no more with a process than to ask for its outcome."""
+        """Whether the code uses nothing of a process but its outcome."""
         parent = self._scopes.parents[node]
         match parent:
             case ast.Expr():
@@ -78,7 +78,7 @@ class Commands:
 
     @cached_property
     def _shown_command(self) -> str:
-        """Where the code may show or read the command of a failed process; "" if nowhere."""
+        """How the code may show or read the command of a failed process; "" if it does not."""
         for handler in self._scopes.nodes(ast.ExceptHandler):
             caught = handler.type
             names = caught.elts if isinstance(caught, ast.Tuple) else [caught]

@@ -1,4 +1,4 @@
-"""One file: what the rules find in it, and its text after their rewrites."""
+"""Runs the rules on one file: their findings, and the text after their rewrites."""
 
 from __future__ import annotations
 
@@ -22,19 +22,17 @@ from .source import Source, Unreadable
 from .tree import Tree
 
 _ROUNDS: Final = 10
-"""How often the rules run again on a file: one rewrite can make another possible."""
+"""The maximum number of passes of the rules over a file: one rewrite can allow another."""
 
 
 _PLACES: Final = {"TK001": "/debug/", "TK003": "/tempkeep/test/test_", "TK004": "/tempkeep/work/"}
-"""The rules that make a directory in the place of another by a safe rewrite, and what is in its
-path.
-"""
+"""The rules whose safe rewrite makes a directory in a new place, and a part of its path."""
 
 
 class Options(NamedTuple):
     """Which rules run, and whether unsafe rewrites are made.
 
-    With `add_dependency` what lacks only that its project declares the package is rewritten too.
+    With `add_dependency`, files whose project only lacks the dependency are rewritten too.
     """
 
     unsafe: bool = False
@@ -48,11 +46,11 @@ class Options(NamedTuple):
 
 
 Tick: TypeAlias = Callable[[], None]
-"""Called now and then, to show that a run goes on."""
+"""Called now and then to show that a run is still going."""
 
 
 def no_tick() -> None:
-    """Show nothing."""
+    """Do nothing: no progress is shown."""
 
 
 def rework(
@@ -67,7 +65,7 @@ def rework(
     """The result of `rules` for the file at `path` below `top`, whose content is `raw`.
 
     The rules run again after each rewrite, so that a second run finds nothing more. Line numbers
-    of the findings refer to `raw`, those of what remains to the text after it. Raises
+    of the findings refer to `raw`, those of the remaining findings to the new text. Raises
     `Unreadable`.
     """
     source = first = Source(raw)
@@ -126,7 +124,7 @@ def _checked(module: Module, after: bytes, chosen: Sequence[Finding]) -> Module:
 def _chosen(
     top: str, module: Module, rules: Sequence[Rule], options: Options, tick: Tick
 ) -> tuple[list[Finding], list[Finding], Need | None]:
-    """The findings in a module, those whose edits are made, and the dependency they need first."""
+    """The findings in a module, those to rewrite, and the dependency that is needed first."""
     found = _findings(module, rules, options, tick, shipped=is_shipped(top, module.path))
     if is_hiding(os.path.join(top, module.path)):
         found = [_of_hiding(finding) for finding in found]
@@ -153,7 +151,7 @@ def listed(module: Module, rules: Sequence[Rule], options: Options) -> list[Find
 
 
 def _of_hiding(finding: Finding) -> Finding:
-    """`finding`, in a file that hides the package, which cannot use it itself."""
+    """`finding` without a rewrite, for a file that hides the package and so cannot import it."""
     what = finding.message.partition(";")[0]
     return finding.left(what, "this file hides common.temp; delete or rename it")
 
@@ -161,7 +159,7 @@ def _of_hiding(finding: Finding) -> Finding:
 def _findings(
     module: Module, rules: Sequence[Rule], options: Options, tick: Tick, *, shipped: bool
 ) -> list[Finding]:
-    """One finding for each site: the first that rewrites it, else the first."""
+    """One finding for each site: the first rewritten by this run, else by `--unsafe`, else any."""
     found: list[Finding] = []
     for rule in rules:
         tick()
@@ -181,7 +179,7 @@ def _findings(
 
 
 def _demoted(finding: Finding, module: Module, *, shipped: bool) -> Finding:
-    """`finding`, unsafe in shipped code, and where other code may notice the new directory."""
+    """`finding`, made unsafe in shipped code and where other code may notice the new directory."""
     if finding.fix != "safe":
         return finding
     why = "shipped code" if shipped else ""
@@ -201,7 +199,7 @@ def _is_made(finding: Finding, options: Options) -> bool:
 
 
 def _may_drop(module: Module) -> Callable[[Binding], bool]:
-    """Tells which imports of a module may go once the module no longer uses them."""
+    """A function that tells whether an import of a module may be removed once it is unused."""
 
     def may(binding: Binding) -> bool:
         top = binding.dotted.partition(".")[0]
@@ -210,7 +208,7 @@ def _may_drop(module: Module) -> Callable[[Binding], bool]:
             return False
         if standard or _is_imported_anyway(module, binding):
             return True
-        # The module that the import names, or the one it takes a name from.
+        # The imported module, or the module that a name is imported from.
         has_name = binding.dotted.endswith("." + NAME)
         dotted = binding.dotted if has_name else f"{binding.dotted}.{NAME}"
         return module.name != "__init__" and module.tree.is_pure(module.path, dotted)
@@ -219,15 +217,15 @@ def _may_drop(module: Module) -> Callable[[Binding], bool]:
 
 
 def _is_imported_anyway(module: Module, binding: Binding) -> bool:
-    """Whether it is the helper, and another name from the same module is imported too, and used."""
+    """Whether `binding` is the helper and its statement imports another name, which is used."""
     if not isinstance(binding.node, ast.ImportFrom) or module.name == "__init__":
         return False
     if not binding.dotted.endswith("." + NAME):
-        return False  # it may be a module of its own, which is run by its import
+        return False  # may be a module, whose import runs it
     others = [alias for alias in binding.node.names if NAME not in (alias.name, alias.asname)]
     return any(module.scopes.uses(binding.scope, one.asname or one.name) for one in others)
 
 
 def _bare(finding: Finding, status: Status) -> Finding:
-    """`finding` with its outcome, and without its edits."""
+    """`finding` with its outcome and without its edits."""
     return replace(finding, edits=(), imports=(), status=status)

@@ -1,4 +1,4 @@
-"""What a name refers to at a given place: an import, parameter, local, builtin, or unknown."""
+"""Resolves what a name refers to: an import, parameter, local variable, builtin, or unknown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BINDERS: Final = frozenset(
         *(ast.MatchAs, ast.MatchStar, ast.MatchMapping, ast.Call),
     }
 )
-"""Nodes that bind a name or declare its scope, besides names and those that open a scope."""
+"""Nodes that bind a name or declare its scope, other than names and nodes that open a scope."""
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -34,7 +34,8 @@ _Node = TypeVar("_Node", bound=ast.AST)
 class Binding(NamedTuple):
     """One place that binds a name.
 
-    `dotted` says what an import brings (`tempfile.mkdtemp`; a relative import begins with dots).
+    `dotted` is the name of what an import binds (`tempfile.mkdtemp`; a relative import begins with
+    dots).
     """
 
     name: str
@@ -57,7 +58,7 @@ class Scope:
         self.nonlocals: set[str] = set()
         self.children: list[Scope] = []
         self.is_dynamic = False
-        """Whether it calls `locals`, `eval` or similar, which may use any name."""
+        """Whether the scope calls `locals`, `eval` or similar, which may use any name."""
 
     @property
     def module(self) -> Scope:
@@ -86,7 +87,7 @@ class Meaning(NamedTuple):
         if self.why == "ambiguous":
             lines = sorted({getattr(one.node, "lineno", 0) for one in self.sources})
             return f"has {len(lines)} possible meanings (lines {', '.join(map(str, lines))})"
-        return "is bound nowhere"
+        return "is never bound"
 
 
 class Scopes:
@@ -250,24 +251,24 @@ class Scopes:
         return self._home[node]
 
     def inside(self, node: ast.AST) -> Scope:
-        """The scope that the function, class or comprehension `node` makes."""
+        """The scope that the function, class or comprehension `node` opens."""
         return self._scopes[node]
 
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
-        """The nodes around `node`, from its parent outward."""
+        """The ancestors of `node`, from its parent outward."""
         while (parent := self.parents.get(node)) is not None:
             yield parent
             node = parent
 
     def statement(self, node: ast.AST) -> ast.stmt:
-        """The innermost statement that holds `node`, or `node` itself."""
+        """The innermost statement that contains `node`, or `node` itself."""
         found = node
         while not isinstance(found, ast.stmt):
             found = self.parents[found]
         return found
 
     def function(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-        """The innermost function that holds `node`."""
+        """The innermost function that contains `node`."""
         for above in self.above(node):
             if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 return above
@@ -316,7 +317,7 @@ class Scopes:
         return known
 
     def _bound_in(self, home: Scope, name: str) -> Meaning:
-        """What `name` refers to where `home` binds it."""
+        """What `name` refers to, given that `home` binds it."""
         bindings = tuple(home.bindings[name])
         first = bindings[0]
         dotted = {binding.dotted for binding in bindings}
@@ -336,7 +337,7 @@ class Scopes:
         return Meaning(binding=first, sources=bindings)
 
     def uses(self, scope: Scope, name: str) -> list[ast.Name]:
-        """Every load of `name` that means the binding in `scope`, nested functions included."""
+        """Every load of `name` that refers to the binding in `scope`, also in nested functions."""
         if self._uses is None:
             self._uses = defaultdict(list)
             for node in self.nodes(ast.Name):
@@ -372,12 +373,12 @@ class Scopes:
         return found
 
     def place(self, statement: ast.AST) -> tuple[list[ast.stmt], int] | None:
-        """The block that holds a statement, and its index there; `None` for anything else."""
+        """The block that contains a statement, and its index there; `None` for other nodes."""
         return self._places.get(id(statement))
 
 
 def _plain_children(node: ast.AST) -> Iterator[ast.AST]:
-    """The children of `node`, without operators and contexts, which would double their number."""
+    """The children of `node` without operators and contexts, which would be half of them."""
     for name in node._fields:
         value = getattr(node, name, None)
         if isinstance(value, list):

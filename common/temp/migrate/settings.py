@@ -1,4 +1,4 @@
-"""Reads the settings files of a project that is migrated."""
+"""Reads and caches the settings files of a project that is being migrated."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _forgetting: Final[list[Callable[[], None]]] = []
 
 
 def remembered(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """`function`, which is asked once for each of its arguments in a run."""
+    """`function`, whose results are cached during a run."""
     kept = cache(function)
     _forgetting.append(kept.cache_clear)
     return kept  # type: ignore[return-value]
 
 
 def forget() -> None:
-    """Have everything asked again: a new run may find other files."""
+    """Clear all caches, since files may differ in a new run."""
     for clear in _forgetting:
         clear()
 
@@ -54,7 +54,7 @@ def ini(path: str) -> configparser.ConfigParser:
 
 
 def table(document: dict[str, Any], *names: str) -> dict[str, Any]:
-    """The table with these names, one inside the other; empty if there is none."""
+    """The nested table with these names; empty if there is none."""
     for name in names:
         inner = document.get(name)
         if not isinstance(inner, dict):

@@ -1,4 +1,4 @@
-"""Which files of a project its distribution installs, by the rules of its build backend."""
+"""Tells which files of a project its distribution installs, by the rules of its build backend."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _NEVER_FOUND: Final = frozenset(
     | {"fabfile", "site_scons", "benchmark", "benchmarks", "exercise", "exercises", "setup"}
     | {"conftest", "toxfile", "noxfile", "pavement", "dodo", "conanfile", "manage", "SConstruct"}
 )
-"""What setuptools leaves out when it looks for packages and modules at the top of a project."""
+"""Names that setuptools ignores when it looks for packages and modules in a project directory."""
 
 
 class Layout(NamedTuple):
     """What a distribution installs.
 
     - `roots`: the directories with its packages, relative to the project (`""`, `"src"`)
-    - `names`: the packages and modules in them; `None` for all that are found there
+    - `names`: the packages and modules in them; `None` for all that are in them
     """
 
     roots: tuple[str, ...]
@@ -40,8 +40,8 @@ class Layout(NamedTuple):
 def is_shipped(top: str, path: str) -> bool:
     """Whether the file at `path` below `top` is installed with a distribution.
 
-    Tests are not counted, wherever they are: `test_*.py`, `*_test.py`, `conftest.py`, and what is
-    in a directory `test` or `tests`.
+    Tests do not count, wherever they are: `test_*.py`, `*_test.py`, `conftest.py`, and all files in
+    a directory `test` or `tests`.
     """
     whole = os.path.join(top, path)
     if is_test(path):
@@ -73,7 +73,7 @@ def is_test(path: str) -> bool:
 
 
 def is_dev(top: str, path: str) -> bool:
-    """Whether the file runs only where somebody works on the project: a test, a tool, a task."""
+    """Whether the file only runs during development: a test, a tool or a task."""
     name = path.rpartition("/")[2]
     if is_test(path) or name in ("tasks.py", "noxfile.py", "setup.py"):
         return True
@@ -85,7 +85,7 @@ def is_dev(top: str, path: str) -> bool:
 
 @remembered
 def _distribution(top: str, directory: str) -> str | None:
-    """The nearest directory upward from which a distribution is built; `None` if there is none."""
+    """The nearest directory, going up, that builds a distribution; `None` if there is none."""
     while True:
         if (builds := _builds(directory)) is not None:
             return directory if builds else None
@@ -95,7 +95,7 @@ def _distribution(top: str, directory: str) -> str | None:
 
 
 def _builds(directory: str) -> bool | None:
-    """Whether a distribution is built from the directory; `None` if it says nothing of one."""
+    """Whether a distribution is built from the directory; `None` if nothing in it says so."""
     document = toml(os.path.join(directory, "pyproject.toml"))
     if table(document, "tool", "uv").get("package") is False:
         return False
@@ -149,9 +149,9 @@ def _layout(project: str) -> Layout:
 
 @remembered
 def _is_found(project: str, name: str, *, is_module: bool) -> bool:
-    """Whether setuptools finds the package or module at the top of a project.
+    """Whether setuptools finds the package or module in the project directory.
 
-    It refuses to build from several, and looks for a module only where there is no package.
+    It refuses to build from several, and looks for a module only if there is no package.
     """
     entries = [os.path.splitext(one) for one in os.listdir(project)]
     names = [(stem, suffix) for stem, suffix in entries if _may_be_found(stem)]
@@ -166,15 +166,15 @@ def _may_be_found(name: str) -> bool:
     return name not in _NEVER_FOUND and not name.startswith((".", "_")) and name.isidentifier()
 
 
-# -- what the backends are told -------------------------------------------------------------------
+# -- settings of the backends ---------------------------------------------------------------------
 
 _PLACES: Final = frozenset({"src", "lib", "python"})
 _Told = tuple[set[str], set[str]]
-"""Names, and the directories that they are in."""
+"""The names that are installed, and the directories that they are in."""
 
 
 def _entry_points(document: dict[str, Any]) -> Iterator[str]:
-    """The top-level names that the commands of a project are in."""
+    """The top-level modules and packages that contain the entry points of a project."""
     project = table(document, "project")
     for scripts in (table(project, "scripts"), table(project, "gui-scripts")):
         for target in scripts.values():
@@ -244,7 +244,7 @@ def _of_poetry(document: dict[str, Any]) -> _Told:
 
 
 def _of_others(document: dict[str, Any]) -> _Told:
-    """What flit, PDM, uv and maturin are told."""
+    """The settings of flit, PDM, uv and maturin."""
     flit = table(document, "tool", "flit", "module").get("name")
     uv = table(document, "tool", "uv", "build-backend")
     names = {_first(one) for one in (*_texts(flit), *_texts(uv.get("module-name")))}

@@ -23,15 +23,15 @@ _OTHER_BOMS: Final = {
 
 
 LARGEST_SOURCE: Final = 16 << 20
-"""Larger files (bytes) are not handwritten source, and are skipped."""
+"""Files larger than this (bytes) are not handwritten source, and are skipped."""
 
 
 class Unreadable(Exception):
-    """A file that cannot be read as Python, and why; it stays as it is."""
+    """A file cannot be read as Python, and is not changed; the message says why."""
 
 
 class Comment(NamedTuple):
-    """A comment from `start` to `end`; `alone` on its line, or after code."""
+    """A comment from `start` to `end`. It is `alone` on its line or follows code."""
 
     start: int
     end: int
@@ -62,7 +62,7 @@ class Source:
         return self.starts[line - 1] + column
 
     def span(self, node: ast.AST) -> tuple[int, int]:
-        """Where `node` begins and ends."""
+        """The start and end of `node`."""
         assert isinstance(node, (ast.stmt, ast.expr, ast.excepthandler, ast.arg, ast.alias))
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
@@ -70,16 +70,16 @@ class Source:
         return start, self.at(node.end_lineno, node.end_col_offset)
 
     def written(self, node: ast.AST) -> str:
-        """The text of `node`."""
+        """The source text of `node`."""
         start, end = self.span(node)
         return self.data[start:end].decode()
 
     def line_of(self, position: int) -> int:
-        """The number of the line (from 1) that holds `position`."""
+        """The number of the line (from 1) that contains `position`."""
         return bisect_right(self.starts, position)
 
     def line_span(self, line: int) -> tuple[int, int]:
-        """Where a line begins, and where the next one does."""
+        """The start of a line, and the start of the next one."""
         end = self.starts[line] if line < len(self.starts) else len(self.data)
         return self.starts[line - 1], end
 
@@ -151,7 +151,7 @@ class Source:
 
     @cached_property
     def inside_strings(self) -> frozenset[int]:
-        """The lines (from 1) that begin inside a string of several lines."""
+        """The lines (from 1) that begin inside a multi-line string."""
         lines = set()
         for node in ast.walk(self.tree):
             if isinstance(node, (ast.Constant, ast.JoinedStr)) and (
@@ -166,7 +166,7 @@ class Source:
         return "'" if self.data.count(b"'") > self.data.count(b'"') else '"'
 
     def quoted(self, text: str) -> str:
-        """`text` as a string literal, in the style of this file."""
+        """`text` as a string literal with the quotes that this file uses."""
         literal = repr(text)
         if self.quote not in text and "\\" not in literal:
             return self.quote + text + self.quote
@@ -187,7 +187,7 @@ _DIRECTIVES: Final = (
 
 
 def is_directive(comment: str) -> bool:
-    """Whether a comment tells a tool something about its line, so that it cannot move or go."""
+    """Whether a comment is for a tool and about its line, so that it cannot be moved or removed."""
     return comment.lstrip("#").strip().lower().startswith(_DIRECTIVES)
 
 

@@ -1,4 +1,4 @@
-"""How the project of a file formats code: the width of its lines, and what it takes for its own."""
+"""How the project of a file formats code: its line length, and which modules are its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .settings import ini, remembered, table, toml
 from .source import Source
 
 _WIDTHS: Final = (79, 88, 100, 120)
-"""The widths that a file may have been written for if its project sets none."""
+"""Common line lengths, of which one is chosen if the project sets none."""
 
 _TABLES: Final = (
     ("ruff", "line-length"),
@@ -32,7 +32,7 @@ class Style:
 
     @cached_property
     def width(self) -> int:
-        """The longest line that may be written: as the project sets it, else as the file has it."""
+        """The maximum line length: as set by the project, else estimated from the file."""
         for directory in _ancestors(self._top, self._directory):
             if width := _set_width(directory):
                 return width
@@ -40,15 +40,15 @@ class Style:
         return next((width for width in _WIDTHS if longest <= width), _WIDTHS[-1])
 
     def is_local(self, name: str) -> bool:
-        """Whether a module or package of this name lies beside the file, above it or in a `src`
-        there, so that import sorters take it for the project's own.
+        """Whether a module or package of this name is beside the file, above it or in a `src`
+        directory there, so that import sorters consider it the project's own.
         """
         return any(_has(directory, name) for directory in _ancestors(self._top, self._directory))
 
 
 @remembered
 def _set_width(directory: str) -> int:
-    """The line length that the settings in a directory ask for; 0 if none does."""
+    """The line length set in a directory's configuration files; 0 if there is none."""
     tools = table(toml(os.path.join(directory, "pyproject.toml")), "tool")
     for tool, key in _TABLES:
         said = table(tools, tool).get(key)
@@ -76,7 +76,7 @@ def _has(directory: str, name: str) -> bool:
 
 @remembered
 def holds_python(directory: str, name: str) -> bool:
-    """Whether a Python file lies in the directory `name` of `directory`, or in one in it."""
+    """Whether `name` in `directory`, or one of its subdirectories, contains a Python file."""
     try:
         with os.scandir(os.path.join(directory, name)) as entries:
             return any(

@@ -20,8 +20,8 @@ _CODES: Final = re.compile(
 
 
 def apply(module: Module, findings: Sequence[Finding], codes: frozenset[str]) -> list[Finding]:
-    """`findings` without those that are suppressed, plus one for each suppression that lacks a rule
-    or reason or suppresses nothing. `codes` are the rules that ran.
+    """`findings` without the suppressed ones, plus one for each suppression that lacks a rule or
+    reason, or suppresses nothing. `codes` are the rules that ran.
     """
     if MARK not in module.source.data:
         return list(findings)

@@ -1,8 +1,7 @@
-"""What files replace or watch while other code runs, above all tests: functions of the standard
+"""Finds what files, mostly tests, replace or watch while other code runs: functions of the standard
 library, and the system's temporary directory.
 
-It is found by its text, so that few files are parsed. What only looks like it makes a rewrite
-unsafe that could be safe.
+Searches the text, so that few files are parsed. A false match makes a safe rewrite unsafe.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ from typing import Final
 from .path_likes import ANY_ARGUMENT, FIRST_ARGUMENT, NAMED, RETURN_TARGET, RUN
 
 PLACE: Final = "tempfile.tempdir"
-"""Stands for the system's temporary directory, which a file sets or looks at."""
+"""Stands for the system's temporary directory, which a file sets or inspects."""
 
 ERRORS: Final = "subprocess.SubprocessError"
-"""Stands for the errors of processes, which a file catches to show or read what was run."""
+"""Stands for the errors of processes, which a file catches to show or read the command."""
 LOGGED: Final = "logging.LogRecord"
 """Stands for the arguments of log messages, which a file reads."""
 NAMES: Final = "builtins.globals"
-"""Stands for the names and the source of other code, which a file looks at."""
+"""Stands for the names and the source of other code, which a file inspects."""
 OWN_NAMES: Final = "builtins.dir"
-"""Stands for the names of a file, which it looks at itself."""
+"""Stands for the names of a file, which it inspects itself."""
 
 _REPLACING: Final = (b"patch", b"setattr(")
 _CATCHING: Final = (b"except", b".cmd", b"raises(", b"assertRaises")
@@ -84,7 +83,7 @@ _IN_PATH: Final = re.compile(
 _LISTED: Final = re.compile(
     rb"^[^\n]*\.parts\b[^\n]*|^[ \t]*_?[A-Z][A-Z_]+\b[^=\n]*=[^=\n]*[{(\[][^)}\]]*", re.MULTILINE
 )
-"""What may list the names that code looks for in the parts of a path."""
+"""Matches a list of names that code may look for in the parts of a path."""
 _SHORT: Final = re.compile(rb"""["']([\w.-]{3,30})["']""")
 
 _OWNERS: Final = frozenset({"Path", "builtins", "fcntl", "io", "os", "path", "pathlib", "tempfile"})
@@ -102,7 +101,9 @@ _SINKS: Final = frozenset(
 
 
 def find(data: bytes) -> Iterator[tuple[str, int]]:
-    """What a file replaces, as the last two parts of its name, and where; `PLACE` too."""
+    """What a file replaces or watches, as the last two parts of its dotted name or one of the names
+    above, and the position.
+    """
     if any(word in data for word in _REPLACING):
         for match in (*_TEXT.finditer(data), *_NAMED.finditer(data)):
             yield _joined(match, match[2]), match.start()
@@ -133,23 +134,23 @@ def _joined(match: re.Match[bytes], name: bytes) -> str:
 
 
 def matter(swap: str) -> bool:
-    """Whether a rewrite may depend on it."""
+    """Whether a rewrite may depend on `swap`."""
     return is_needed(swap) or swap in (ERRORS, LOGGED) or swap.rpartition(".")[2] in _SINKS
 
 
 def matter_elsewhere(swap: str) -> bool:
-    """Whether a rewrite of another file may depend on it."""
+    """Whether a rewrite of another file may depend on `swap`."""
     return swap != OWN_NAMES and matter(swap)
 
 
 def is_needed(swap: str) -> bool:
-    """Whether making or deleting a directory may use it."""
+    """Whether `swap` may be used to make or delete a directory."""
     owner, _, name = swap.partition(".")
     return swap in _NEEDED or (owner in _OWNERS and name not in _HARMLESS)
 
 
 def spell(swap: str) -> str:
-    """What is done with it, as a part of a message."""
+    """What is done with `swap`, as a part of a message."""
     if swap == PLACE:
         return "sets or looks at the system's temporary directory"
     if swap in (NAMES, OWN_NAMES):
@@ -158,20 +159,20 @@ def spell(swap: str) -> str:
 
 
 def _names_of(data: bytes) -> Iterator[re.Match[bytes]]:
-    """Where a file lists what is in a module that it imports."""
+    """The places where a file lists the names in a module that it imports."""
     for match in _NAMES_OF.finditer(data):
         if _is_imported(data, match[1] or match[2]):
             yield match
 
 
 def _is_imported(data: bytes, name: bytes) -> bool:
-    """Whether an import binds `name`, or may: one by a name that is known only at run time."""
+    """Whether an import binds `name`, or may do so because its module is known only at run time."""
     said = rb"^[ \t]*(?:from|import)\b[^\n]*\b%b\b|\b%b\s*=\s*[\w.]*import_module\("
     return re.search(said % (name, name), data, re.MULTILINE) is not None
 
 
 def imported(data: bytes) -> tuple[str, ...]:
-    """The modules that a file imports, as they are written, and the scripts that it names."""
+    """The modules that a file imports, as written, and the scripts that it names."""
     found = {*_IMPORT.findall(data), *_STARTED.findall(data)}
     if b"import_module(" in data and (b"getmembers(" in data or any(_names_of(data))):
         found.add(b"?")  # any
@@ -179,14 +180,16 @@ def imported(data: bytes) -> tuple[str, ...]:
 
 
 def patterns(data: bytes) -> tuple[str, ...]:
-    """How a file looks for directories in `.tmp` itself, where the legacy helper makes them."""
+    """The glob patterns with which a file looks for directories directly in `.tmp`, where the
+    legacy helper makes them.
+    """
     if b".tmp" not in data:
         return ()
     found = {
         ((match[match.lastindex] if match.lastindex else b"") or b"*").decode("latin-1")
         for match in (*_SCRATCH.finditer(data), *_listed(data, _HELD[1]))
     }
-    # `**` finds them where they are now, too. What is filled in at run time may be anything.
+    # `**` also finds the directories in their new place. Placeholders of f-strings may be anything.
     return tuple(sorted(re.sub(r"\{[^}]*\}", "*", one) for one in found if "**" not in one))
 
 
@@ -197,7 +200,7 @@ def may_match(pattern: str, label: str) -> bool:
 
 
 def sought(data: bytes) -> tuple[str, ...]:
-    """What a file looks for in the text, or in the parts, of a path."""
+    """The strings that a file looks for in the text or the parts of a path."""
     found = set(_IN_PATH.findall(data))
     if b".parts" in data:
         for match in _LISTED.finditer(data):
@@ -206,7 +209,7 @@ def sought(data: bytes) -> tuple[str, ...]:
 
 
 def _listed(data: bytes, held: bytes) -> Iterator[re.Match[bytes]]:
-    """Where the code lists what is directly in a directory that a variable holds."""
+    """The places where the code lists the content of a directory that a variable holds."""
     names = b"|".join({match[1] for match in re.finditer(held, data, re.MULTILINE)})
     if names:
         looks = rb"""\b(?:%b)\)?\.(?:iterdir\(|glob\(\s*f?["']([^"'\n]*))""" % names

@@ -1,4 +1,4 @@
-"""TK111: documentation, scripts and settings that speak of scratch made by hand."""
+"""TK111: documentation, scripts and settings that mention scratch made by hand."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ becomes, by hand
         rm -rf build
         inv temp-clean
 
-Listed are lines that name `get_temp_dir`, if a file of the tree defines the legacy helper, and
-commands that remove `.tmp`. Never rewritten, since it is text.
+Lines that mention `get_temp_dir` are listed if a file of the tree defines the legacy helper, and so
+are commands that remove `.tmp`. Never rewritten, since these files are text.
 """
 _PROSE: Final = frozenset({".md", ".markdown", ".rst", ".adoc", ".txt"})
 _COMMANDS: Final = frozenset(
@@ -41,7 +41,7 @@ _KEPT: Final = re.compile(rb"tempkeep:\s*keep\b.*" + CODE.encode())
 
 
 def is_text(path: str) -> bool:
-    """Whether the file may be documentation, or hold commands."""
+    """Whether the file may be documentation or contain commands."""
     name = path.rpartition("/")[2]
     return (
         name in _NAMED
@@ -51,7 +51,7 @@ def is_text(path: str) -> bool:
 
 
 def find(path: str, raw: bytes, *, has_helper: bool) -> Iterator[Finding]:
-    """Each line of the text that speaks of scratch made by hand."""
+    """Each line of the text that mentions scratch made by hand."""
     is_prose = os.path.splitext(path)[1].lower() in _PROSE
     removes = b".tmp" in raw or b".temp" in raw
     if not removes and not (has_helper and NAME.encode() in raw):
@@ -71,6 +71,6 @@ def find(path: str, raw: bytes, *, has_helper: bool) -> Iterator[Finding]:
             column = removal.start() - raw.rfind(b"\n", 0, removal.start())
             yield Finding(CODE, number, column, number, what, advice)
         elif said:
-            what = f"speaks of the legacy {NAME}"
-            advice = "say get_debug_temp_dir() of common.temp, and where it puts the directory"
+            what = f"mentions the legacy {NAME}"
+            advice = "describe get_debug_temp_dir() of common.temp, and where it puts the directory"
             yield Finding(CODE, number, said.start() + 1, number, what, advice)

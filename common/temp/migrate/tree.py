@@ -1,4 +1,4 @@
-"""The facts of all files of a tree: which helper a name means, and who uses what of a module."""
+"""The facts of all files of a tree: which helper a name means, and which files use a module."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .scopes import Binding, Scopes
 from .source import LARGEST_SOURCE, Source, Unreadable
 
 _FOLLOWED: Final = 10
-"""How many imports are followed from module to module."""
+"""The maximum number of imports to follow from module to module."""
 
 
 class Tree:
@@ -44,7 +44,7 @@ class Tree:
         self.imported = frozenset(imported)
         self.facts = dict(facts)
         self.deletable: frozenset[str] = frozenset()
-        """The files whose definition of the helper nothing else in the tree refers to."""
+        """The files with a definition of the helper that nothing else in the tree refers to."""
         self._projects = frozenset(projects)
         self._replaced: dict[tuple[str, frozenset[str]], str] = {}
         self._swapped: dict[str, Mapping[str, str]] = {}
@@ -52,7 +52,7 @@ class Tree:
 
     @cached_property
     def aliases(self) -> frozenset[str]:
-        """Other names that files give the helper, by which others may import it."""
+        """Other names that files give the helper, under which other files may import it."""
         return frozenset(name for facts in self.facts.values() for name, _ in facts.aliases)
 
     @cached_property
@@ -61,14 +61,14 @@ class Tree:
         return frozenset(name for facts in self.facts.values() for name in facts.renamed)
 
     def other_names(self, path: str) -> frozenset[str]:
-        """The names by which the file at `path` may use the helper or `tempfile` unseen."""
+        """The other names under which the file at `path` may use the helper or `tempfile`."""
         facts = self.facts.get(path)
         taken = {name for _, name in facts.borrowed} if facts is not None else set()
         return self.aliases | (self.renamed & taken)
 
     @cached_property
     def _by_module(self) -> dict[tuple[str, str], list[str]]:
-        """The files that have the helper's name or an alias of it, by that name and the last part
+        """The files that bind the helper's name or an alias of it, by that name and the last part
         of their module's name.
         """
         found: dict[tuple[str, str], list[str]] = {}
@@ -84,9 +84,8 @@ class Tree:
         return any(facts.helper is not None for facts in self.facts.values())
 
     def helper(self, path: str, dotted: str, depth: int = 0) -> tuple[Helper | None, str, str]:
-        """The helper that `dotted` means in the file at `path`, where that is, and else why not.
-
-        The why is "" where it is certainly something else.
+        """The helper that `dotted` means in the file at `path`, the file that defines it, and, if
+        there is none, why not; "" if `dotted` is certainly something else.
         """
         if dotted in helpers.OURS:
             return helpers.PACKAGED, "", ""
@@ -113,7 +112,7 @@ class Tree:
         return None, "", f"{dotted} may mean any of {where}"
 
     def _candidates(self, path: str, dotted: str) -> list[str]:
-        """The files with the helper's name, or an alias, that may be the module of `dotted`."""
+        """The files that bind the helper's name or an alias and may be the module of `dotted`."""
         module, _, name = dotted.rpartition(".")
         level = len(dotted) - len(dotted.lstrip("."))
         if level:
@@ -131,12 +130,12 @@ class Tree:
 
     @property
     def has_flags(self) -> bool:
-        """Whether a file tells others whether the package is there."""
+        """Whether any file defines a flag that tells whether the package is installed."""
         return bool(self._flags)
 
     def flag(self, path: str, dotted: str) -> bool | None:
-        """What `dotted` in the file at `path` is worth where the package is there, if another file
-        defines it as a flag for that; else `None`.
+        """The value of `dotted` in the file at `path` where the package is installed, if another
+        file defines it as a flag for that; else `None`.
         """
         module, _, name = dotted.rpartition(".")
         for other, worth in self._flags.get(name, ()):
@@ -160,8 +159,8 @@ class Tree:
         return ""
 
     def is_wanted(self, path: str, name: str) -> bool:
-        """Whether another file may use `name` of the module at `path`: by importing it from there,
-        by a star import, or by replacing it.
+        """Whether another file may use `name` of the module at `path`: it imports or star-imports
+        it from there, or replaces it.
         """
         parts = parts_of(path)
         borrowed = self._borrowers.get(name, ())
@@ -190,7 +189,7 @@ class Tree:
 
     @cached_property
     def _reaching(self) -> list[tuple[str, Facts]]:
-        """The files that may use names of other modules without an import of each."""
+        """The files that may use names of other modules without importing each name."""
         return [
             (path, facts)
             for path, facts in self.facts.items()
@@ -213,8 +212,8 @@ class Tree:
         return ""
 
     def behind(self, path: str, dotted: str) -> tuple[str, str]:
-        """The dotted name that the module of `dotted` imports under that name, and the file of that
-        module, as the file at `path` would find it; both "" if it imports no such name.
+        """What `dotted`, used in the file at `path`, is imported from in its module: the dotted
+        name there and the file of that module; both "" if the module binds no such name.
         """
         module, _, name = dotted.rpartition(".")
         for other in files_of(path, module):
@@ -224,7 +223,7 @@ class Tree:
         return "", ""
 
     def _imports(self, path: str) -> Mapping[str, list[Binding]]:
-        """What the file at `path` binds at its top level; nothing if it cannot be read."""
+        """The top-level bindings of the file at `path`; none if it cannot be read."""
         if path not in self._read:
             try:
                 raw = read_file(os.path.join(self.top, path), LARGEST_SOURCE)
@@ -234,7 +233,7 @@ class Tree:
         return self._read[path]
 
     def is_in_package(self, path: str) -> bool:
-        """Whether an `__init__.py` lies beside the file."""
+        """Whether there is an `__init__.py` beside the file."""
         directory = os.path.dirname(os.path.join(self.top, path))
         return os.path.lexists(os.path.join(directory, "__init__.py"))
 
@@ -281,7 +280,7 @@ class Tree:
         return ""
 
     def swapped(self, path: str) -> Mapping[str, str]:
-        """What other files replace or watch while the code in `path` may run, by the file."""
+        """What other files replace or watch while the code in `path` may run, with each file."""
         if path not in self._swapped:
             self._swapped[path] = {
                 swap: other
@@ -292,8 +291,8 @@ class Tree:
         return self._swapped[path]
 
     def reader(self, path: str, label: str | None = None) -> str:
-        """A file of the same project that looks in `.tmp` for directories, by a pattern that may
-        match those whose name begins with `label`; "" if there is none.
+        """A file of the same project that looks in `.tmp` for directories with a pattern that may
+        match names that begin with `label`; "" if there is none.
         """
         for other, facts in self._readers:
             found = (label is None or swaps.may_match(one, label) for one in facts.reads)
@@ -302,7 +301,7 @@ class Tree:
         return ""
 
     def seeker(self, path: str, text: str) -> str:
-        """A file of the same project that looks in paths for a part of `text`; "" if none does."""
+        """A file of the same project that searches paths for a part of `text`; "" if none does."""
         for other, facts in self._seekers:
             if any(word in text for word in facts.sought) and self._share_project(path, other):
                 return other
@@ -324,7 +323,7 @@ class Tree:
         return self._project(path) == self._project(other)
 
     def _project(self, path: str) -> str:
-        """The nearest directory upward that is a project."""
+        """The directory of the nearest enclosing project; "" for the top."""
         above = path.rpartition("/")[0]
         while above and above not in self._projects:
             above = above.rpartition("/")[0]

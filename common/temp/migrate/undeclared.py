@@ -14,7 +14,7 @@ from .findings import FileResult, Finding, Need
 CODE: Final = "TK902"
 EXPLAIN: Final = """
 A file that imports `common.temp` needs tempkeep wherever it runs. Nothing is rewritten in a project
-that declares its dependencies without it; each finding there says where it belongs.
+that declares its dependencies without it; each finding there says where to add it.
 
     dependencies = ["requests"]
 becomes
@@ -29,7 +29,7 @@ _LOCKS: Final = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.t
 
 
 def additions(ground: Ground, needs: Iterable[Need]) -> Iterator[tuple[str, FileResult]]:
-    """Each project that has to declare the package, and the file in which it then does."""
+    """Each project that has to declare the package, with the result for the file to edit."""
     always: dict[str, bool] = {}
     for need in needs:
         always[need.project] = always.get(need.project, False) or need.always
@@ -39,9 +39,9 @@ def additions(ground: Ground, needs: Iterable[Need]) -> Iterator[tuple[str, File
         path = f"{project}/{place.file}" if project else place.file
         added = add(directory, place)
         if added.why_not:
-            yield project, FileResult(path, problem=f"does not get {DISTRIBUTION}: {added.why_not}")
+            yield project, FileResult(path, problem=f"cannot add {DISTRIBUTION}: {added.why_not}")
             continue
-        what = f"lists no {DISTRIBUTION} in {place._replace(file=path).shown}; add it"
+        what = f"does not list {DISTRIBUTION} in {place._replace(file=path).shown}; add it"
         finding = Finding(
             CODE, added.line, 1, added.line, what, _advice(directory), "safe", status="convertible"
         )
@@ -49,6 +49,6 @@ def additions(ground: Ground, needs: Iterable[Need]) -> Iterator[tuple[str, File
 
 
 def _advice(directory: str) -> str:
-    """What has to be done afterwards."""
+    """What to do afterwards, as advice."""
     locks = [name for name in _LOCKS if os.path.isfile(os.path.join(directory, name))]
     return f"then {'update ' + locks[0] + ' and ' if locks else ''}install the dependencies again"

@@ -19,7 +19,7 @@ def unused(
     edits: Sequence[Edit],
     may_drop: Callable[[Binding], bool],
 ) -> list[Binding]:
-    """The imports whose last use was edited away."""
+    """The imports whose last use is removed by `edits`."""
     spans = Spans((edit.start, edit.end) for edit in edits if edit.end > edit.start)
     spoken: dict[str, bool] = {}
 
@@ -63,7 +63,7 @@ def _is_known(name: str, scopes: Scopes, known: dict[str, bool]) -> bool:
 
 
 def _is_spoken_of(name: str, scopes: Scopes) -> bool:
-    """Whether a string that Python or a tool evaluates contains the name: `__all__`, an
+    """Whether the name occurs in a string that Python or a tool evaluates: `__all__`, an
     annotation, a doctest.
     """
     word = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
@@ -84,7 +84,7 @@ def _is_spoken_of(name: str, scopes: Scopes) -> bool:
 
 
 def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
-    """Whether the import is alone on its lines in a module or function, with no directive."""
+    """Whether the import is alone on its lines in a module or function, without a directive."""
     statement = binding.node
     assert isinstance(statement, (ast.Import, ast.ImportFrom))
     assert binding.alias is not None
@@ -97,12 +97,12 @@ def _is_plain(binding: Binding, source: Source, scopes: Scopes) -> bool:
     if b"\f" in source.data[source.line_span(statement.lineno)[0] : start]:
         return False
     comments = source.comments_in(start, source.line_span(source.line_of(end))[1])
-    # One that says what the import was for goes with it; one for a linter means that it stays.
+    # A comment about the purpose of the import is removed with it; a linter directive keeps it.
     return not any(is_directive(comment.text) for comment in comments)
 
 
 def removals(source: Source, dropped: Sequence[Binding]) -> tuple[list[Edit], set[int]]:
-    """The edits that remove imports, and the `id` of each alias and statement that goes."""
+    """The edits that remove imports, and the `id` of each removed alias and statement."""
     edits: list[Edit] = []
     going = {id(binding.alias) for binding in dropped}
     gone = set(going)
@@ -140,7 +140,7 @@ def removals(source: Source, dropped: Sequence[Binding]) -> tuple[list[Edit], se
 def beside_additions(
     source: Source, removals: Sequence[Edit], additions: Sequence[Edit]
 ) -> list[Edit]:
-    """`removals`, without the blank line of one that is replaced by a new import."""
+    """`removals`, but a blank line is kept where a new import takes the place of a removed one."""
     edits = []
     replaced = {addition.start for addition in additions}
     for removal in sorted(removals):
@@ -154,8 +154,8 @@ def beside_additions(
 
 
 def _without_lines(source: Source, statement: ast.stmt, going: set[int]) -> Edit:
-    """The edit that removes the lines of `statement`. The blank line after it goes too if removing
-    the lines in `going` would leave two blank lines together.
+    """The edit that removes the lines of `statement`, and the blank line after it if removing the
+    lines in `going` would leave two adjacent blank lines.
     """
     first, last = statement.lineno, source.line_of(source.span(statement)[1])
     start, end = source.line_span(first)[0], source.line_span(last)[1]

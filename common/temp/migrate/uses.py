@@ -26,11 +26,11 @@ _ARCHIVES: Final = frozenset({"zipfile.ZipFile", "tarfile.open", "tarfile.TarFil
 _LATER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)
 _CHARACTERS: Final = 50
 _CALLBACKS: Final = frozenset({"filter", "onerror", "onexc"})
-"""Keywords for a function that may get the path as it was given."""
+"""Keywords for callbacks that may get the path as passed."""
 
 
 class _Bound(NamedTuple):
-    """The places that bind a name: whether all are plain, and one that adds to it, if any."""
+    """How a name is bound: whether all bindings are plain values, and an `+=` to it, if any."""
 
     values: bool
     added: Binding | None
@@ -46,9 +46,9 @@ class Uses:
         *,
         is_imported: bool = False,
     ) -> None:
-        """`replacer` tells which file replaces a function where a node runs; "" if none does.
+        """`replacer` tells which file replaces a function while a node runs; "" if none does.
 
-        `is_imported` says whether another file may import this module, and use what it binds.
+        `is_imported` tells whether another file may import this module and use what it binds.
         """
         self._scopes = scopes
         self._is_imported = is_imported
@@ -64,7 +64,8 @@ class Uses:
         """The first use of `name` that differs for a `Path`; "" if there is none.
 
         `name` is bound in `scope` by `statement`. Uses in another `with` that binds the same name
-        are left out: they are checked with that one. So are uses after `name = Path(name)`.
+        are skipped, since they are checked with that one, and so are uses after
+        `name = Path(name)`.
         """
         end = self._becomes_path(scope, name, statement)
         if name in scope.module.globals or self._is_global(scope, name):
@@ -88,7 +89,7 @@ class Uses:
         return ""
 
     def _is_of_a_script(self, statement: ast.stmt) -> bool:
-        """Whether it runs only `if __name__ == "__main__"`."""
+        """Whether `statement` only runs `if __name__ == "__main__"`."""
         for above in self._scopes.above(statement):
             match above:
                 case ast.If(test=ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()])):
@@ -96,7 +97,7 @@ class Uses:
         return False
 
     def beyond(self, scope: Scope, name: str, statement: ast.stmt) -> str:
-        """The first use of the same ones that looks at more than the inside of the directory."""
+        """The first use of `name` that depends on more than the content of the directory."""
         for use in self._of(scope, name, statement):
             if use not in self._beyond:
                 self._beyond[use] = self._beside.look(use)
@@ -105,14 +106,14 @@ class Uses:
         return ""
 
     def _of(self, scope: Scope, name: str, statement: ast.stmt) -> Iterator[ast.Name]:
-        """The uses of `name` that may mean what `statement` binds."""
+        """The uses of `name` that may refer to what `statement` binds."""
         groups = self._by_with(scope, name)
-        # What this statement binds inside another `with` stays bound after it.
+        # A name bound inside another `with` stays bound after it.
         for holder in (None, statement, *self._scopes.above(statement)):
             yield from groups.get(holder, ())
 
     def _bindings(self, scope: Scope, name: str) -> _Bound:
-        """What is known of all places that bind `name` in `scope`."""
+        """How `name` is bound in `scope`."""
         key = (id(scope), name)
         if key not in self._bound:
             bindings = scope.bindings[name]
@@ -123,7 +124,7 @@ class Uses:
         return self._bound[key]
 
     def _by_with(self, scope: Scope, name: str) -> dict[ast.AST | None, list[ast.Name]]:
-        """The uses of a name by the innermost `with` around them that binds it."""
+        """The uses of a name, grouped by the innermost enclosing `with` that binds it."""
         key = (id(scope), name)
         if key not in self._groups:
             groups: dict[ast.AST | None, list[ast.Name]] = {}
@@ -133,7 +134,7 @@ class Uses:
         return self._groups[key]
 
     def _becomes_path(self, scope: Scope, name: str, statement: ast.stmt) -> ast.stmt | None:
-        """The `name = Path(name)` in the block of `statement`; after it, the name is a `Path`."""
+        """The `name = Path(name)` in the block of `statement`, after which the name is a `Path`."""
         if not self._bindings(scope, name).values:
             return None
         for inner in getattr(statement, "body", ()):
@@ -148,10 +149,10 @@ class Uses:
     def _is_after(self, use: ast.Name, end: ast.stmt | None, block: ast.stmt) -> bool:
         if end is None:
             return False
-        # Code before it in the block may fail, and then the `str` is seen outside.
+        # Code before it in the block may fail, and code outside would then see the `str`.
         if block not in self._scopes.above(use) and end is not getattr(block, "body", [None])[0]:
             return False
-        # By its statement: before Python 3.12, parts of an f-string have no exact position.
+        # Compare statements: before Python 3.12, parts of an f-string have no exact position.
         statement = self._scopes.statement(use)
         return (statement.lineno, statement.col_offset) > (end.lineno, end.col_offset)
 
@@ -164,13 +165,13 @@ class Uses:
         )
 
     def _with_around(self, use: ast.Name, name: str) -> ast.AST | None:
-        """The innermost `with` that binds the used `name` around it; `None` if there is none, or if
-        the use runs at some other time.
+        """The innermost `with` around `use` that binds `name`; `None` if there is none, or if the
+        use runs at some other time.
         """
         below: ast.AST = use
         for above in self._scopes.above(use):
             if isinstance(above, _LATER):
-                return None  # what is bound when it runs is unknown
+                return None  # the binding at that time is unknown
             if (
                 isinstance(above, (ast.With, ast.AsyncWith))
                 and not isinstance(below, ast.withitem)
@@ -193,7 +194,7 @@ class Uses:
             case ast.UnaryOp(op=ast.Not()):
                 return ""
             case ast.BoolOp(op=ast.And()) if parent.values[-1] is not node:
-                return ""  # a path is true, so the whole has another value
+                return ""  # a path is true, so the result is another operand
             case ast.BoolOp():
                 return self.judge(parent)
             case ast.IfExp():
@@ -243,12 +244,12 @@ class Uses:
         return f"`{self._text(node)}` formats it by more than a plain %s"
 
     def _swapped(self, dotted: str, node: ast.AST) -> str:
-        """Which file replaces the function, and so gets what is passed to it; "" if none does."""
+        """Why the function may be a replacement, which gets the argument; "" if it is not one."""
         where = self._replacer(dotted, node) if dotted else ""
-        return f"goes to what {where} puts in the place of {dotted}" if where else ""
+        return f"goes to what {where} replaces {dotted} with" if where else ""
 
     def _argument(self, call: ast.Call, index: int | None, keyword: str | None) -> str:
-        """Why the argument of `call` at `index` or by `keyword` must not become a `Path`."""
+        """Why the argument of `call` at `index` or named `keyword` must not become a `Path`."""
         meaning = self._scopes.meaning(call.func).dotted
         safe = False
         if any(isinstance(argument, ast.Starred) for argument in call.args[:index]):
@@ -281,7 +282,7 @@ class Uses:
             safe = (index == place or keyword == "path") and self._is_archive(call.func.value)
         callbacks = {one.arg for one in call.keywords} & _CALLBACKS
         if callbacks or (meaning == "shutil.rmtree" and len(call.args) > 2):
-            return f"`{self._text(call)}` may pass it on to a function of yours"
+            return f"`{self._text(call)}` may pass it to one of your functions"
         if safe:
             why = self._swapped(meaning, call)
             return f"`{self._text(call)}` {why}" if why else ""
@@ -343,7 +344,7 @@ class Uses:
         return self._made_by(node, _ARCHIVES)
 
     def _made_by(self, node: ast.expr, makers: frozenset[str]) -> bool:
-        """Whether `node` is a name whose only binding is the result of one of `makers`."""
+        """Whether `node` is a name that is bound only once, to the result of one of `makers`."""
         if not isinstance(node, ast.Name):
             return False
         binding = self._scopes.meaning(node).binding
@@ -359,13 +360,13 @@ class Uses:
     def _text(self, node: ast.AST) -> str:
         while not isinstance(node, (ast.expr, ast.stmt)):
             node = self._scopes.parents[node]
-        # Not the source text: before Python 3.12, parts of an f-string have no exact position.
+        # Not the source text, since parts of an f-string have no exact position before Python 3.12.
         text = ast.unparse(node).partition("\n")[0]
         return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 1] + "…"
 
 
 def _is_os_path(meaning: str) -> bool:
-    """Whether it is a function of `os.path`; all of these return a `str` for a path-like."""
+    """Whether it is a function of `os.path`; these return a `str` for a path-like object."""
     return meaning.startswith("os.path.") and meaning.count(".") == 2
 
 

@@ -24,13 +24,13 @@ _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN_FLAGS
 def replace_file(top: str, result: FileResult) -> str:
     """Why the file of `result` could not be rewritten; "" if it was.
 
-    At every instant the file is the old one or the new one. Its mode, its owner and its extended
-    attributes stay; a file that has changed since it was read stays as it is. Between that last
-    look and the rename lies the race that is accepted here. All of it happens in one open
-    directory, whatever is put in the place of that meanwhile.
+    The replacement is atomic. Mode, owner and extended attributes are kept, and a file that has
+    changed since it was read is not touched; the race between that check and the rename is
+    accepted. All operations are relative to one open directory, so replacing the directory
+    meanwhile has no effect.
 
-    The new text is written to a file without a name, which disappears if the process is killed. It
-    has a name only just before the rename; if a kill leaves it then, the next run removes it.
+    The new text is written to an unnamed file, which disappears if the process is killed. It gets a
+    name just before the rename; if the process is killed then, the next run removes it.
     """
     assert result.after is not None
     try:
@@ -47,13 +47,13 @@ def replace_file(top: str, result: FileResult) -> str:
                 fresh.take_the_place_of(name)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            return "lies behind a link by now; left as it is"
+            return "is now behind a symlink; left as it is"
         return f"cannot be written: {reason_of(error)}"
     return ""
 
 
 def remove_leftovers(top: str, names: Iterable[str]) -> None:
-    """Remove those of `names` that a killed run left, and no run that goes on needs."""
+    """Remove the `names` that a killed run left, but not those that an active run still needs."""
     for path in names:
         with contextlib.suppress(OSError), _opened(top, path) as (directory, name):
             descriptor = directory.open(name, _READ)
@@ -67,13 +67,13 @@ def remove_leftovers(top: str, names: Iterable[str]) -> None:
 
 
 class _Directory(NamedTuple):
-    """An open directory; by its path where the platform cannot act relative to one."""
+    """An open directory, or its path where the platform has no `dir_fd`."""
 
     path: str
     descriptor: int
 
     def __call__(self, name: str) -> tuple[str, int | None]:
-        """What names `name` in it, for a function of `os`, and the `dir_fd` for that."""
+        """The path and `dir_fd` arguments with which a function of `os` finds `name` in it."""
         return (name, self.descriptor) if at.RELATIVE else (os.path.join(self.path, name), None)
 
     def look(self, name: str) -> os.stat_result:
@@ -95,14 +95,14 @@ class _Directory(NamedTuple):
 
 @contextlib.contextmanager
 def _opened(top: str, path: str) -> Iterator[tuple[_Directory, str]]:
-    """The directory of `path` below `top`, opened through no link, and the name there."""
+    """The directory of `path` below `top`, opened without following symlinks, and the file name."""
     *above, name = path.replace(os.sep, "/").split("/")
     with opened_in(top, *above) as descriptor:
         yield _Directory(os.path.join(top, *above), descriptor), name
 
 
 class _Fresh:
-    """A new file in `directory`, locked while its process lives, and deleted if not used."""
+    """A new file in `directory`, locked while its process lives and deleted if not used."""
 
     def __init__(self, directory: _Directory) -> None:
         self.directory = directory
@@ -112,7 +112,7 @@ class _Fresh:
 
     def _open(self) -> int:
         with contextlib.suppress(AttributeError, OSError):
-            if os.path.isdir("/proc/self/fd"):  # by which it is given its name
+            if os.path.isdir("/proc/self/fd"):  # needed to name it later
                 return self.directory.open(os.curdir, os.O_TMPFILE | os.O_RDWR)
         while True:
             name = _new_name()
@@ -142,13 +142,13 @@ class _Fresh:
         with open(self.descriptor, "wb", closefd=False) as file:
             file.write(text)
         own = os.fstat(self.descriptor)
-        # Must come first: it clears bits of the mode, and capabilities.
+        # Must come first: it clears set-ID bits and capabilities.
         if hasattr(os, "fchown") and (before.st_uid, before.st_gid) != (own.st_uid, own.st_gid):
             os.fchown(self.descriptor, before.st_uid, before.st_gid)
         source = self.directory.open(old, _READ)
         try:
             if at.RELATIVE:
-                # It hands what it gets to functions of `os`, which take open files as well.
+                # It passes its arguments to functions of `os` that also accept file descriptors.
                 copystat: Callable[[int, int], None] = shutil.copystat  # type: ignore[assignment]
                 copystat(source, self.descriptor)
                 os.utime(self.descriptor)
@@ -161,20 +161,20 @@ class _Fresh:
         os.fsync(self.descriptor)
 
     def take_the_place_of(self, name: str) -> None:
-        """Have the file `name` replaced by this one."""
+        """Replace the file `name` with this one."""
         if not self.name:
             self.name = self._named()
-        if os.name == "nt":  # where nothing that is open is renamed
+        if os.name == "nt":  # where open files cannot be renamed
             self._close()
         self.directory.replace(self.name, name)
         self.name = ""
 
     def _named(self) -> str:
-        """The name that the file now has, which was nobody's."""
+        """Link the file under a new, unused name and return that."""
         while True:
             name = _new_name()
             with contextlib.suppress(FileExistsError):
-                # Relative to a directory it is `linkat`, which follows what is a link in /proc.
+                # With `dst_dir_fd` this calls `linkat`, which follows the symlink in /proc.
                 here = f"/proc/self/fd/{self.descriptor}"
                 os.link(here, name, dst_dir_fd=self.directory.descriptor)
                 return name
@@ -185,7 +185,7 @@ def _new_name() -> str:
 
 
 def _has_changed(directory: _Directory, name: str, before: os.stat_result, text: bytes) -> bool:
-    """Whether the file is another one than it was, or has another text."""
+    """Whether the file has been replaced, or has another mode or text."""
     with open(directory.open(name, _READ), "rb") as file:
         seen = os.fstat(file.fileno())
         same = (seen.st_dev, seen.st_ino, seen.st_mode) == (

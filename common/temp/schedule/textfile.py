@@ -13,7 +13,7 @@ from typing import Final
 from ..errors import TempError, reason_of
 from ..report.text import plain
 from ..store.project.project import check_way, root_of
-from ..store.system.opening import opened
+from ..store.system.opening import opened_real
 from ..store.system.ownfiles import replace_own
 from .trusted_setting import setting_of
 
@@ -43,5 +43,5 @@ def _write(path: Path, root: Path) -> None:
     begin = f"# Written by tempkeep after each scheduled clean of {plain(str(root))}\n"
     # Links above are the user's own; one in place of the file is not followed.
     above = check_way(path.parent)
-    with opened(above) as directory:
+    with opened_real(above) as directory:
         replace_own(path.name, begin, f"{text}\n", dir_fd=directory, place=str(above))

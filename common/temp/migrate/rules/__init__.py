@@ -1,7 +1,7 @@
-"""The rules, in the order in which they are asked about a site.
+"""The rules, in the order in which they are applied to a site.
 
 A rule is a module with `RULES`, whose name is in `_MODULES`. TK101, 102, 105, 107, 108 and 109 only
-list what they find: they are rows in `by_hand`.
+report findings: they are rows of the table in `by_hand`.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _MODULES: Final = (
 
 
 NEVER: Final = b"\0never\0"
-"""The word of a rule that runs on no Python file."""
+"""The word of a rule that does not run on Python files."""
 
 
 class Rule(NamedTuple):
     """What is found and rewritten under a code.
 
-    `fix` is the safest kind of its rewrites; `explain` says why, with an example, and when it is
-    unsafe. The rule runs only on files that contain each of `words`; a word with `|` lists
-    alternatives.
+    `fix` is the safest kind of its rewrites. `explain` gives the reason, an example, and when the
+    rewrite is unsafe. The rule only runs on files that contain each of `words`; a word with `|`
+    lists alternatives.
     """
 
     code: str

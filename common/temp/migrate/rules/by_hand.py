@@ -1,4 +1,4 @@
-"""Rules that only report what they find, each a row of one table."""
+"""Rules that only report findings, each a row of one table."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _kept(module: Module) -> Iterator[tuple[ast.AST, str]]:
         if role == "kept":
             yield call, "is kept in a variable or an attribute"
         elif role == "gone":
-            yield call, "is gone at once, before its name is used"
+            yield call, "is deleted at once, before its name is used"
 
 
 def _mktemp_calls(module: Module) -> Iterator[tuple[ast.AST, str]]:
@@ -104,8 +104,8 @@ pytest class, make it a fixture.
         "give it a with block, or enter temp_working_dir() where this one ends",
         _kept,
         """
-A directory in an attribute, a variable or an `ExitStack` ends at a time that only the running code
-decides, often when it is garbage collected. By hand, give it a `with` block, or enter the new one
+A directory in an attribute, a variable or an `ExitStack` is deleted at a time that is only known at
+run time, often when it is garbage collected. By hand, give it a `with` block, or enter the new one
 where the old one was entered:
 
     self.work = stack.enter_context(tempfile.TemporaryDirectory())
@@ -140,12 +140,12 @@ Never rewritten, since the argument may matter.
     _Row(
         "TK107",
         "tempfile.mktemp",
-        "tempfile.mktemp() only gives a name, which others may take",
+        "tempfile.mktemp() only gives a name, which another process may take",
         "use a name of your own in temp_working_dir()",
         _mktemp_calls,
         """
-`mktemp` gives a name that somebody else can take before it is used. On a shared machine, that can
-overwrite another user's file.
+`mktemp` returns a name that another process can take before it is used. On a shared machine, that
+can overwrite another user's file.
 
     path = tempfile.mktemp(".csv")
     export(path)
@@ -153,7 +153,7 @@ becomes, by hand
     with temp_working_dir("export") as work:
         export(work / "export.csv")
 
-Never rewritten, since the code does not show what is made at that path, and for how long.
+Never rewritten, since the code does not show what is made at that path and how long it is needed.
 """,
         (b"mktemp",),
     ),
@@ -164,7 +164,7 @@ Never rewritten, since the code does not show what is made at that path, and for
         "import the names that are used",
         _star_imports,
         """
-After a star import, nobody knows what a name means without running the code.
+After a star import, the meaning of a name is only known at run time.
 
     from tempfile import *
 becomes, by hand
@@ -179,7 +179,7 @@ imported, the other rules see them.
         "TK109",
         "temporary directory for more than one test",
         "a temporary directory that several tests share",
-        "check what the tests leave to each other, then use temp_working_dir()",
+        "check whether the tests depend on each other's files, then use temp_working_dir()",
         _in_role("wider"),
         """
 A fixture with the scope class, module, package or session shares one directory among tests, and a

@@ -38,7 +38,7 @@ class Made(NamedTuple):
     - setup: in a `setUp` or similar
     - kept: in an attribute or a variable, or given to an `ExitStack`
     - factory: returned, yielded, or passed on
-    - loose: by `mkdtemp`, in a variable
+    - loose: made by `mkdtemp`, in a variable
     - arguments: made with arguments that this package does not have
     - wider: in a fixture that lives longer than a test
     - gone: deleted at once, since only an attribute of the object is taken
@@ -50,7 +50,7 @@ class Made(NamedTuple):
 
 
 def made(module: Module) -> Iterator[Made]:
-    """Every call that is certainly one of `TemporaryDirectory` or `mkdtemp`."""
+    """Every call that certainly calls `TemporaryDirectory` or `mkdtemp`."""
     for call, meaning in module.calls:
         if meaning.dotted in (TEMPORARY_DIRECTORY, MKDTEMP) and not module.is_fallback(call):
             yield Made(call, meaning, _role(module, call, meaning))
@@ -67,7 +67,7 @@ def with_sites(module: Module) -> Iterator[WithSite]:
 
 
 def literal_prefix(call: ast.Call) -> str | None:
-    """The `prefix` of the call if it is the only argument, and a literal."""
+    """The `prefix` of the call if it is the only argument and a literal."""
     if call.args or len(call.keywords) != 1 or call.keywords[0].arg != "prefix":
         return None
     value = call.keywords[0].value
@@ -127,7 +127,7 @@ def _role(module: Module, call: ast.Call, meaning: Meaning) -> Role:
 
 
 def _wraps(module: Module, call: ast.Call) -> bool:
-    """Whether it is `Path(mkdtemp())` or similar."""
+    """Whether `call` is `Path(mkdtemp())` or similar."""
     return module.scopes.meaning(call.func).dotted in (
         "pathlib.Path",
         "builtins.str",
@@ -144,7 +144,7 @@ def _last(node: ast.expr) -> str:
 
 
 class Child(NamedTuple):
-    """A directory in a base: the variable that holds it, its name, and whether it is made."""
+    """A directory in a base: its variable, its name, and whether the code makes it."""
 
     variable: str
     name: str

@@ -25,9 +25,9 @@ TARGET = "get_debug_temp_dir"
 READ = "let it ask TempManager.list_persistent_temps(), then give `--unsafe`"
 EXPLAIN = """
 The helper `get_temp_dir`, copied from script to script, makes `.tmp/<name>_<epoch>` in the working
-directory. Two callers in the same second get the same directory, nobody knows whose it is, and its
-place depends on the working directory. `get_debug_temp_dir` makes a directory for this caller only
-in the project's root, `.tmp/debug/<name>_<epoch>`, which is in use while the process lives.
+directory. Two callers in the same second get the same directory, which has no known owner and whose
+place depends on the working directory. `get_debug_temp_dir` makes a new directory for each call,
+`.tmp/debug/<name>_<epoch>` in the project's root, which is in use while the process lives.
 
     out = get_temp_dir("report")
 becomes
@@ -51,8 +51,8 @@ def find(module: Module) -> Iterator[Finding]:
 def helper_uses(
     module: Module,
 ) -> Iterator[tuple[ast.Name | ast.Attribute, Meaning, Helper | None, str]]:
-    """Each use of the helper's name: where, what it means, and which helper that is or why that is
-    not certain.
+    """Each use of the helper's name: the node, its meaning, and the helper or why it is not
+    certain.
     """
     names = {NAME, *module.tree.aliases}
     if not any(name.encode() in module.source.data for name in names):
@@ -94,7 +94,7 @@ def _speaks_of_it(node: ast.Name | ast.Attribute, meaning: Meaning, names: set[s
 
 
 def _helper(module: Module, meaning: Meaning) -> tuple[Helper | None, str]:
-    """The helper that is meant, or why that is not certain; neither if it is another name."""
+    """The helper that is meant, or why that is not certain; neither if it is something else."""
     scopes = module.scopes
     if meaning.binding is not None:
         return local_helper(meaning.binding, scopes.module, scopes), ""
@@ -104,7 +104,7 @@ def _helper(module: Module, meaning: Meaning) -> tuple[Helper | None, str]:
     if meaning.why == "star":
         known = [module.tree.helper(module.path, dotted) for dotted in meaning.possible]
         return None, meaning.doubt if any(helper or unsure for helper, _, unsure in known) else ""
-    # Several definitions concern us only if one of them is the legacy helper.
+    # Several definitions only matter if one of them is the legacy helper.
     is_ours = not meaning.sources or any(
         one.kind == "import" or read_helper(one.node, scopes) for one in meaning.sources
     )
@@ -159,7 +159,7 @@ def _over_lines(module: Module, call: ast.Call, name: str, edits: Sequence[Edit]
 
 
 def _label(call: ast.Call, helper: Helper) -> str | None:
-    """The name that the directory gets, as far as it is known; `None` if not even its beginning."""
+    """The known beginning of the directory's name; `None` if nothing of it is known."""
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
     match given:
         case []:
@@ -196,7 +196,7 @@ def _cannot(module: Module, call: ast.Call, helper: Helper) -> str:
     if label is not None and not may_name(label):
         return f"{ast.unparse(label)} cannot name a directory"
     if label is not None and is_no_text(label, module.scopes):
-        return f"{ast.unparse(label)} may be no str, which the new function needs"
+        return f"{ast.unparse(label)} might not be a str, which the new function needs"
     if line := module.changes_of_directory.get(module.scopes.function(call)):
         return f"line {line} changes the working directory, and the new one is in the project"
     if beyond := module.from_outside.look(call):

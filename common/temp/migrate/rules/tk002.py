@@ -116,14 +116,14 @@ def _deletion(module: Module, node: ast.FunctionDef) -> list[Edit] | None:
         first -= 1
     if edits[-1].end < len(source.data.rstrip()):
         return [Edit(source.line_span(first)[0], edits[-1].end, b"")]
-    # At the end of the file the blank lines before it go too.
+    # At the end of the file, the blank lines before it are removed too.
     while first > 1 and blocks.is_blank(source, first - 1):
         first -= 1
     return [Edit(source.line_span(first)[0], edits[-1].end, b"")]
 
 
 def _is_about(source: Source, line: int) -> bool:
-    """Whether a line is a comment about the definition below it, and no heading or directive."""
+    """Whether a line is a comment about the definition below it, not a heading or directive."""
     said = source.line(line).strip().decode()
     return said.startswith("#") and not (
         said.startswith(("#!", "# -", "# =", "##")) or is_directive(said) or _is_note(said)
@@ -153,7 +153,7 @@ def _shim(module: Module, node: ast.FunctionDef, helper: Helper, found: Finding)
     elif any(ALIAS in scope.bindings for scope in module.scopes.within(module.scopes.module)):
         return found.left(f"the name {ALIAS} is taken here", "delegate by hand")
     indent, newline = source.indent(line).decode(), source.newline
-    # What the others say of the old body is no longer true.
+    # Other comments describe the old body and are no longer true.
     notes = [comment.text for comment in comments if _is_note(comment.text)]
     kept = "".join(f"{note}{newline}{indent}" for note in notes)
     stop = max([end, *(comment.end for comment in comments)])
@@ -166,7 +166,7 @@ def _shim(module: Module, node: ast.FunctionDef, helper: Helper, found: Finding)
 
 
 def _first_comment(source: Source, node: ast.FunctionDef, line: int) -> int:
-    """Where the comments directly above the body begin, which starts on `line`; 0 if there are
+    """The start of the comments directly above the body, which begins on `line`; 0 if there are
     none.
     """
     first = line

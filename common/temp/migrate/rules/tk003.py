@@ -44,7 +44,7 @@ def find(module: Module) -> Iterator[Finding]:
         if not is_test_code(module, site.call) or site.call.args or site.call.keywords:
             continue
         if module.has_sockets:
-            continue  # the name of the test would be a part of their paths
+            continue  # their paths would contain the name of the test
         head = children_of(module, site)
         if head is None or len(head.children) < 2:
             continue

@@ -17,7 +17,7 @@ BEYOND = "stay inside the directory, or give `--unsafe` if that does not matter"
 EXPLAIN = """
 `tempfile.TemporaryDirectory` makes a directory in the system's temporary directory. If the process
 is killed, it stays there, and nobody knows whose it was. `temp_working_dir` makes one there as
-well, in a place that is private to this user; but it has an owner, is listed, and is cleaned once
+well, in a place that is private to this user, but it has an owner, is listed, and is cleaned once
 its process is gone.
 
     with tempfile.TemporaryDirectory() as d:
@@ -32,10 +32,10 @@ does not (`d + "/x"`, a comparison, `return d`, a call of your own function), th
 `--unsafe` then keeps a `str` under the old name, `d = str(d_path)`. With a literal `prefix` the
 rewrite is unsafe as well, since the directory gets another name.
 
-The new directory is private (mode 700), as the old one was. But the one that it is in is private
-too, and its name does not begin with `tmp`. So the rewrite is unsafe if the code looks at its name
-or its parent, makes something beside it (`f"{d}.zip"`), or lets other users in. It is also unsafe
-where code replaces what the new directory needs (`patch("time.time")`), or sets or looks at the
+The new directory is private (mode 700), as the old one was. But its parent is private too, and its
+name does not begin with `tmp`. So the rewrite is unsafe if the code uses its name or its parent,
+makes something beside it (`f"{d}.zip"`), or lets other users in. It is also unsafe where code
+replaces something that the new directory needs (`patch("time.time")`), or sets or inspects the
 system's temporary directory (`os.listdir(tempfile.gettempdir())`).
 """
 
@@ -94,7 +94,7 @@ def _label(module: Module, call: ast.Call) -> tuple[str, Fix]:
 
 
 def _keep_text(module: Module, site: WithSite, target: ast.Name) -> list[Edit] | None:
-    """The edits that keep the old name a `str`; `None` if there is no room for them."""
+    """The edits that keep the old name a `str`; `None` if there is no place for them."""
     statement = site.statement
     first = statement.body[0]
     source = module.source

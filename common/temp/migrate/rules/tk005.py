@@ -1,4 +1,4 @@
-"""TK005: a temporary directory of which only one child is used."""
+"""TK005: a temporary directory in which only one child is used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .tk004 import TARGET
 
 CODE = "TK005"
 EXPLAIN = """
-A temporary directory that is made only for one directory in it can be that directory itself.
+A temporary directory that is only made to hold one directory can be that directory itself.
 
     with tempfile.TemporaryDirectory() as d:
         work = Path(d) / "work"
@@ -27,7 +27,7 @@ becomes
         build(work)
 
 Unsafe: the directory's own name becomes `work_<epoch>`, and code that looks at `work.parent` now
-sees the scratch of others. By default, TK004 rewrites the site where that is safe.
+sees other scratch directories. By default, TK004 rewrites the site where that is safe.
 """
 
 

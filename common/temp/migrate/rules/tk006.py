@@ -98,7 +98,7 @@ def _parameter(function: ast.FunctionDef) -> ast.arg | None:
 
 
 def _is_another(module: Module, function: ast.FunctionDef) -> bool:
-    """Whether `tmp_path` is not pytest's: a fixture of this module's, or given by a decorator."""
+    """Whether `tmp_path` is not pytest's, but a fixture of this module or passed by a decorator."""
     if any(one.name == "tmp_path" for one in module.scopes.nodes(ast.FunctionDef)):
         return True
     return any(

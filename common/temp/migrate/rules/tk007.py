@@ -1,4 +1,4 @@
-"""TK007: a directory of a fixed name in `.tmp`, or of one with the time."""
+"""TK007: a directory in `.tmp` whose name is fixed, or ends with the time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from . import Rule
 CODE = "TK007"
 TARGET = "TempManager"
 EXPLAIN = """
-A directory that is always `.tmp/x` is shared by all runs: two at a time overwrite each other, and
+A directory that is always `.tmp/x` is shared by all runs: concurrent runs overwrite each other, and
 nothing shows whether it is in use.
 
     out = Path(".tmp") / "x"
@@ -34,7 +34,7 @@ _BY_HAND = "use TempManager.create_persistent_dir() by hand"
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each directory of a fixed name that is made."""
+    """Each directory with a fixed name that is made."""
     for statement, name, label, made in _sites(module):
         found = module.finding(
             CODE,
@@ -51,8 +51,8 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def _sites(module: Module) -> Iterator[tuple[ast.Assign, str, str, ast.stmt | None]]:
-    """Each assignment of a path of a fixed name in `.tmp`: its name, its label, and the statement
-    that makes it directly, if there is one.
+    """Each assignment of a path with a fixed name in `.tmp`, with its variable, its label, and the
+    statement that makes it directly, if any.
     """
     for statement in module.scopes.nodes(ast.Assign):
         match statement.targets:
@@ -65,7 +65,7 @@ def _sites(module: Module) -> Iterator[tuple[ast.Assign, str, str, ast.stmt | No
 
 
 def statements_of(module: Module) -> set[int]:
-    """The `id` of each statement that this rule reports, and of those that only name the base."""
+    """The `id` of each statement that this rule reports or that only names the base."""
     found = {
         id(statement)
         for statement, name, _, made in _sites(module)
@@ -181,7 +181,7 @@ def _made(module: Module, statement: ast.stmt, name: str) -> ast.stmt | None:
 
 
 def _made_later(module: Module, name: str, statement: ast.stmt) -> int:
-    """The line that makes the directory at some other time; 0 if none does."""
+    """The line that makes the directory later; 0 if none does."""
 
     def making(home: Scope | None, name: str) -> int:
         return _line_of(module, home, name, frozenset({"mkdir"}), _MAKERS)
@@ -201,7 +201,7 @@ def _removed(module: Module, name: str, statement: ast.stmt) -> int:
 def _line_of(
     module: Module, home: Scope | None, name: str, methods: frozenset[str], called: frozenset[str]
 ) -> int:
-    """The first line that calls one of `methods` of the variable, or passes it to one `called`."""
+    """The first line that calls one of `methods` on the variable or passes it to a `called` one."""
     for use in module.scopes.uses(home, name) if home is not None else ():
         parent = module.scopes.parents[use]
         if isinstance(parent, ast.Attribute) and parent.attr in methods:

@@ -15,8 +15,8 @@ from .tk004 import TARGET, begins_line, opening_line
 
 CODE = "TK008"
 EXPLAIN = """
-`mkdtemp` with `rmtree` in a `finally`, or after the `yield` of a fixture, is a handmade `with`
-block, whose directory stays for ever if the process is killed.
+`mkdtemp` with `rmtree` in a `finally`, or after the `yield` of a fixture, is a hand-written `with`
+block, whose directory stays forever if the process is killed.
 
     work = tempfile.mkdtemp()
     try:
@@ -28,9 +28,9 @@ becomes
         work = str(work_path)
         build(work)
 
-If every use of the name means the same for a `Path`, the `str` is left out. Unsafe: `rmtree` raised
-if something could not be deleted, while the end of the block logs a warning and leaves it to the
-next sweep.
+If every use of the name means the same for a `Path`, the `str` is left out. Unsafe: `rmtree` raises
+if something cannot be deleted, while the end of the block logs a warning and leaves it to the next
+sweep.
 """
 
 
@@ -58,7 +58,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def form_of(module: Module, site: Made) -> Form | None:
-    """How the directory of a loose `mkdtemp` is made and removed, if the rule knows that form."""
+    """How the directory of a loose `mkdtemp` is made and removed; `None` for an unknown form."""
     scopes = module.scopes
     parent = scopes.parents[site.call]
     is_path = False
@@ -191,7 +191,7 @@ def _around_yield(module: Module, form: Form, opening: bytes, text: bytes) -> li
     kept = source.indent(form.statement.lineno) + unit + text if text else b""
     moved = blocks.indented(source, top, bottom, unit)
     opened = module.replacing(form.statement, opening.decode())
-    # One edit instead of two at the same byte, since their order matters.
+    # One edit instead of two at the same byte, whose order would matter.
     if kept and moved and moved[0].start == line:
         moved[0] = moved[0]._replace(text=kept + moved[0].text)
         kept = b""

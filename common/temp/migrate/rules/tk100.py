@@ -14,8 +14,8 @@ from .tk001 import helper_uses
 
 CODE = "TK100"
 EXPLAIN = """
-A name that is bound in two places, that may come from a star import, or that is bound nowhere may
-not mean what it seems to. Nothing is rewritten on a guess. By hand, import it once, by name, at the
+A name that is bound in two places, that may come from a star import, or that is never bound may not
+mean what it seems to. Nothing is rewritten on a guess. By hand, import it once, by name, at the
 top:
 
     try:
@@ -34,7 +34,7 @@ TARGETS = frozenset(
 
 
 def find(module: Module) -> Iterator[Finding]:
-    """Each use of a name that may, or may not, be from `tempfile` or the legacy helper."""
+    """Each use of a name that may or may not be from `tempfile` or the legacy helper."""
     for node, _, _, doubt in helper_uses(module):
         if doubt:
             yield module.finding(CODE, node, f"`{ast.unparse(node)}` {doubt}", ADVICE)
@@ -51,7 +51,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def _handed_on(module: Module) -> Iterator[Finding]:
-    """Each call of a function of `tempfile` that another module of the tree hands on."""
+    """Each call of a `tempfile` function that is imported through another module of the tree."""
     for call, meaning in module.calls:
         name = meaning.dotted.rpartition(".")[2]
         if meaning.dotted in TARGETS or not (
@@ -61,14 +61,14 @@ def _handed_on(module: Module) -> Iterator[Finding]:
         for dotted, rest in _prefixes(meaning.dotted):
             real, where = module.tree.behind(module.path, dotted)
             if real and f"{real}{rest}" in TARGETS and not module.is_fallback(call):
-                what = f"`{ast.unparse(call.func)}` comes by way of {where}"
+                what = f"`{ast.unparse(call.func)}` is imported through {where}"
                 advice = "import it from tempfile, where it is used"
                 yield module.finding(CODE, call, what, advice)
                 break
 
 
 def _behind_star(module: Module, dotted: str) -> bool:
-    """Whether a star import may bring what `dotted` names, by way of a module of the tree."""
+    """Whether a star import may bind `dotted` through a module of the tree."""
     for whole, rest in _prefixes(dotted):
         real, _ = module.tree.behind(module.path, whole)
         if real and f"{real}{rest}" in TARGETS:
@@ -85,33 +85,33 @@ def _prefixes(dotted: str) -> Iterator[tuple[str, str]]:
 
 
 def _by_text(module: Module) -> Iterator[Finding]:
-    """Each use that names the function in a text, or takes it from something that is known only
-    when the code runs.
+    """Each use that names the function in a string, or takes it from an object that is known only
+    at run time.
     """
     scopes = module.scopes
     for call, meaning in module.calls:
         match call.args:
             case [_, ast.Constant(value=str(name)), *_] if name in _NAMES:
                 if meaning.dotted in _BY_NAME and not module.is_fallback(call):
-                    what = f"`{ast.unparse(call)}` takes it by its name"
+                    what = f"`{ast.unparse(call)}` looks it up by name"
                     yield module.finding(CODE, call, what, ADVICE)
     for node in scopes.nodes(ast.Attribute):
         if node.attr not in _NAMES or not isinstance(node.ctx, ast.Load):
             continue
         if module.is_fallback(node) or not _is_unknown(module, node.value, node.attr):
             continue
-        what = f"`{ast.unparse(node)}` is taken from something that is known only when it runs"
+        what = f"`{ast.unparse(node)}` is taken from an object known only at run time"
         yield module.finding(CODE, node, what, ADVICE)
 
 
 def _is_unknown(module: Module, base: ast.expr, taken: str = "") -> bool:
-    """Whether `base` is a module that the code imports as it runs, or holds in a variable."""
+    """Whether `base` is a module that is imported dynamically or held in a variable."""
     scopes = module.scopes
     match base:
         case ast.Call(func=func, args=[ast.Constant(), *_]):
             return scopes.meaning(func).dotted in _IMPORTERS
         case ast.Attribute(value=ast.Name(id="self" | "cls")):
-            return taken == "TemporaryDirectory"  # the others may well be methods of its own
+            return taken == "TemporaryDirectory"  # the other names are often its own methods
         case ast.Name(id=name):
             binding = scopes.meaning(base).binding
             if binding is None or name in ("self", "cls"):

@@ -12,8 +12,8 @@ from .sites import MKDTEMP, TEMPORARY_DIRECTORY, made
 
 CODE = "TK103"
 EXPLAIN = """
-A function that returns, yields or passes on a directory from `tempfile` leaves it to others to
-remove it, and usually nobody does.
+A function that returns, yields or passes on a directory from `tempfile` leaves its removal to other
+code, and usually nothing removes it.
 
     def scratch():
         return tempfile.TemporaryDirectory()
@@ -40,7 +40,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def _handed_on(module: Module) -> Iterator[Finding]:
-    """Each reference to the function itself: an alias, a subclass, a `partial`."""
+    """Each reference to the function or class itself: an alias, a subclass, a `partial`."""
     scopes = module.scopes
     for kind in (ast.Name, ast.Attribute):
         for node in scopes.nodes(kind):
@@ -60,7 +60,7 @@ def _handed_on(module: Module) -> Iterator[Finding]:
 
 
 def _says_the_type(module: Module, node: ast.expr) -> bool:
-    """Whether it is an annotation or an operand of a comparison."""
+    """Whether `node` is an annotation or an operand of a comparison."""
     below: ast.AST = node
     for above in module.scopes.above(node):
         match above:

@@ -1,4 +1,4 @@
-"""TK104: a directory of `mkdtemp` that is not certain to be removed."""
+"""TK104: a directory from `mkdtemp` that is not certain to be removed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .tk008 import form_of
 CODE = "TK104"
 REMOVE = "shutil.rmtree"
 EXPLAIN = """
-A directory from `mkdtemp` stays until it is deleted. Here nothing deletes it, or only if nothing
-fails before. By hand, use a `with` block if it can end there, else an entry, which a clean removes
-once the process is gone:
+A directory from `mkdtemp` stays until it is deleted. Here nothing deletes it, or something does
+only if nothing fails first. By hand, use a `with` block if the directory can end with it, else an
+entry, which a clean removes once the process is gone:
 
     out = tempfile.mkdtemp()
 becomes, by hand
@@ -44,7 +44,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def _removed(module: Module, site: Made) -> tuple[int, str]:
-    """The line that removes the directory by its variable, and when; 0 if none."""
+    """The line that removes the directory through its variable, and when; 0 if there is none."""
     statement = module.scopes.statement(site.call)
     if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
         return 0, ""
@@ -55,9 +55,9 @@ def _removed(module: Module, site: Made) -> tuple[int, str]:
             call = scopes.parents[use]
             if isinstance(call, ast.Call):
                 if scopes.meaning(call.func).dotted == REMOVE:
-                    return use.lineno, "removes, if nothing fails before"
+                    return use.lineno, "removes unless something fails first"
                 if any(scopes.meaning(other).dotted == REMOVE for other in call.args):
-                    return use.lineno, "has removed later"
+                    return use.lineno, "schedules for removal"
         return 0, ""
 
     return module.of_name(statement.targets[0].id, statement, removal)

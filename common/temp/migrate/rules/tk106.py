@@ -12,7 +12,7 @@ from . import Rule
 CODE = "TK106"
 EXPLAIN = """
 `NamedTemporaryFile(delete=False)` and `mkstemp()` leave a file in the system's temporary directory
-that somebody has to delete, and usually nobody does.
+that has to be deleted, and usually nothing deletes it.
 
     with tempfile.NamedTemporaryFile("w", delete=False) as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""TK110: a path in `.tmp` that is written by hand, and no site of another rule."""
+"""TK110: a path in `.tmp` that is written by hand and is not a site of another rule."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ becomes, by hand
 becomes, by hand
     CLEAN = ["build"]  # and `inv temp-clean` for the rest
 
-Never rewritten, since the code does not show who else uses that path. Listed is a text that begins
-with `.tmp/` or `.temp/` or has such a part, `.tmp` alone where a directory is meant, and a command
-that names it; not `.tmp` as a suffix, and no list of what a tool passes over.
+Never rewritten, since the code does not show what else uses that path. Listed are strings with a
+path component `.tmp` or `.temp`, `.tmp` alone where a directory is meant, and commands that name
+it, but not `.tmp` as a suffix or in a list of paths that a tool skips.
 """
 
 _Role: TypeAlias = Literal["", "makes", "removes", "names"]
@@ -78,13 +78,13 @@ def find(module: Module) -> Iterator[Finding]:
 
 
 def _whole(module: Module, node: ast.AST) -> ast.AST:
-    """The f-string that `node` is a part of, else `node`: the parts have no exact place."""
+    """The f-string that `node` is a part of, whose parts have no exact position; else `node`."""
     parent = module.scopes.parents[node]
     return parent if isinstance(parent, ast.JoinedStr) else node
 
 
 def _is_of_helper(module: Module, node: ast.AST) -> bool:
-    """Whether it is inside of a definition of the helper, which TK002 reports."""
+    """Whether `node` is inside a definition of the helper, which TK002 reports."""
     function = module.scopes.function(node)
     if function is None or function.name != NAME:
         return False
@@ -113,7 +113,7 @@ def _role(module: Module, constant: ast.Constant, text: str) -> _Role:
 
 
 def _begins(whole: ast.AST, constant: ast.Constant, text: str) -> bool:
-    """Whether the part of an f-string has the name as a whole part of a path."""
+    """Whether the scratch name in this part of an f-string is a whole path component."""
     assert isinstance(whole, ast.JoinedStr)
     first = whole.values[0] is constant
     final = whole.values[-1] is constant
@@ -123,7 +123,7 @@ def _begins(whole: ast.AST, constant: ast.Constant, text: str) -> bool:
 
 
 def _use(module: Module, node: ast.AST) -> _Role:
-    """What the code does with the path that begins at `node`; "" if that is no use as a path."""
+    """What the code does with the path that begins at `node`; "" if it is not used as a path."""
     scopes = module.scopes
     below = node
     is_path = False
@@ -171,7 +171,7 @@ def _later(module: Module, statement: ast.AST, name: str) -> _Role:
 
 
 def _is_kept(module: Module, node: ast.AST) -> bool:
-    """Whether `.tmp` is kept under a name, or passed by one, that is that of a directory."""
+    """Whether `.tmp` is assigned to a variable or parameter that is named like a directory."""
     match module.scopes.parents[node]:
         case ast.Assign(targets=[target]) | ast.AnnAssign(target=target):
             return bool(_HOLDING.search(last(target)))
@@ -186,8 +186,8 @@ def _is_kept(module: Module, node: ast.AST) -> bool:
 
 
 def _in_list(module: Module, listed: ast.expr, text: str) -> _Role:
-    """What is done with a path among others: only lists of what is cleaned are meant, and the
-    arguments of a command.
+    """What is done with a path in a list; "" unless the list is of paths to clean or the arguments
+    of a command.
     """
     assert isinstance(listed, (ast.List, ast.Tuple, ast.Set))
     first = listed.elts[0]
@@ -213,7 +213,7 @@ def _in_list(module: Module, listed: ast.expr, text: str) -> _Role:
 
 
 def _is_cleaned(module: Module, statement: ast.AST, name: str) -> bool:
-    """Whether a loop over the list `name`, or a command with it, removes what it names."""
+    """Whether a loop over the list `name`, or a command with it, removes its paths."""
     home = module.scopes.find(name, module.scopes.scope_of(statement))
     for use in module.scopes.uses(home, name) if home is not None else ():
         if _removes(module.scopes.statement(use)):

@@ -1,4 +1,4 @@
-"""TK111: text that speaks of scratch made by hand; `texts` finds it, since it is not Python."""
+"""TK111: text that mentions scratch made by hand, which `texts` finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TK900: a `.gitignore` that lets scratch in; `ignored` checks it, since it is not Python."""
+"""TK900: a `.gitignore` that does not ignore scratch, which `ignored` finds."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ def find(module: Module) -> Iterator[Finding]:
     return iter(())
 
 
-RULES = (Rule(CODE, ".gitignore that lets scratch in", "safe", EXPLAIN, (NEVER,), find),)
+RULES = (Rule(CODE, ".gitignore that does not ignore scratch", "safe", EXPLAIN, (NEVER,), find),)

@@ -63,7 +63,7 @@ def find(module: Module) -> Iterator[Finding]:
 
 @cache
 def shared_tasks() -> tuple[str, ...]:
-    """The names in `__all__` of `tasks`, which is read and not imported, since it is a higher
+    """The names in `__all__` of `tasks`, which is parsed and not imported, since it is a higher
     layer.
     """
     tree = ast.parse((Path(__file__).parents[2] / "tasks.py").read_bytes())

@@ -1,4 +1,4 @@
-"""TK902: dependencies without the package; `undeclared` adds it, since they are not Python."""
+"""TK902: dependencies without the package, to which `undeclared` adds it."""
 
 from __future__ import annotations
 

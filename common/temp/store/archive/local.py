@@ -99,9 +99,10 @@ class LocalArchive(Shelf):
             if not stat.S_ISREG(status.st_mode):
                 raise Refused("it is not a file")
             for item in unpacked(archived.format, file):
-                # In another user's archive, the items are theirs; the superuser must not restore
-                # them with any owner that this user chose.
-                owner = (status.st_uid, status.st_gid) if status.st_uid else item.owner
+                # In another user's archive, the items are theirs; nobody must restore them with
+                # any owner or group that this user chose.
+                theirs = status.st_uid not in (0, os.geteuid() if hasattr(os, "geteuid") else 0)
+                owner = (status.st_uid, status.st_gid) if theirs else item.owner
                 yield item._replace(owner=owner)
 
     def drop(self, archived: Archived, state: object = None) -> Removed:

@@ -248,4 +248,5 @@ def _copy(archive: Archive, archived: Archived, area: HoldingArea, directory: in
     if not manifest.has_contents:
         copied = digest(tree(directory, _ENTRY, contents=False))
     putting.verify(archived, copied)
-    return manifest.mode
+    # What a file runs as was checked for the mode that was copied, not for that in the manifest.
+    return manifest.mode & (0o1777 | first.mode) if first.kind == "file" else manifest.mode

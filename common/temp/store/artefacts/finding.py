@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -25,6 +26,8 @@ from .work import NEVER_ENTERED, is_work_tree, what_else, work_in
 
 _SCRATCH: Final = frozenset({*SCRATCH_NAMES, ".tmp-archive", STORE})
 _INSTALLED: Final = ".dist-info"
+_INSTALLED_IN: Final = frozenset({"site-packages", "dist-packages"})
+_SOLUTION: Final = "*.sln*"  # of .NET
 TAKES_UNSURE: Final = "--include-unsure takes it"
 
 
@@ -43,6 +46,15 @@ class Artefact(NamedTuple):
     def source(self) -> str:
         """The directory, relative to the project, of its sources, which contains its marker."""
         return "" if self.made is None else self.path.rpartition("/")[0]
+
+    def is_built_from(self, directory: Path) -> bool:
+        """Whether that, which is above its source, is a project of many modules of its kind."""
+        names: list[str] = []
+        with contextlib.suppress(OSError):
+            names = os.listdir(directory)
+        return self.made is not None and bool(
+            self.made.marker(names) or filter_names(names, _SOLUTION)
+        )
 
 
 def find_artefacts(
@@ -118,15 +130,30 @@ def _why_not(project: Path, artefact: Artefact, doubt: str) -> str:
 
 def _in_package(project: Path, path: str) -> str:
     """Why a git ignore rule does not prove that a tool made the artefact: it is in a Python
-    package. A rule `build` also ignores a package `src/app/build`. "" if it is in none.
+    package, or looks like one of another language. A rule `build` also ignores a package
+    `src/app/build`. "" if it is in none.
     """
     above, _, name = path.rpartition("/")
     # Tools build at the top level, and a project may itself be a package.
     if not above or name == _BYTECODE or not (project / path).is_dir():
         return ""
-    is_in_one = any(os.path.lexists(project / one / "__init__.py") for one in (path, above))
-    return "it is in a package of Python" if is_in_one else ""
+    if any(os.path.lexists(project / one / "__init__.py") for one in (path, above)):
+        return "it is in a package of Python"
+    with contextlib.suppress(OSError):
+        held = os.listdir(project / path) if name in _PACKAGES_TOO else ()
+        found = next((one for one in sorted(held) if _is_module(one)), "")
+        return f"{found} lies in it, as in a package" if found else ""
+    return ""
 
+
+def _is_module(name: str) -> bool:
+    """Whether a file called so is written by people where it lies."""
+    return name.endswith(_MODULES) and not name.endswith(".d.ts")
+
+
+_PACKAGES_TOO: Final = ("build", "dist")
+_MODULES: Final = (".py", ".go", ".rs", ".java", ".kt", ".scala", ".cs", ".swift", ".ts", ".tsx")
+"""Sources of languages whose packages hold them directly, where build tools rarely write any."""
 
 _BYTECODE: Final = "__pycache__"
 
@@ -159,7 +186,9 @@ class _Search(NamedTuple):
             relative = waiting.pop()
             with contextlib.suppress(OSError), os.scandir(self.project / relative) as listed:
                 items = {item.name: item for item in listed}
-                if relative and any(name.endswith(_INSTALLED) for name in items):
+                if os.path.basename(relative) in _INSTALLED_IN or (
+                    relative and any(name.endswith(_INSTALLED) for name in items)
+                ):
                     continue  # installed packages, for example in an unusual environment
                 for path, item in self._part_of_project(relative, items):
                     is_directory = item.is_dir(follow_symlinks=False)

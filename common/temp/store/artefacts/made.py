@@ -62,10 +62,11 @@ def why_unsure(project: Path, path: str, made: Made | None = None) -> str:
     try:
         if artefact.is_symlink():
             return "it is a symlink"
-        if artefact.is_dir() and _is_cache(artefact):
-            return ""
-        if made is not None:
+        is_cache = artefact.is_dir() and _is_cache(artefact)
+        if made is not None and (made.only or not is_cache):  # people work in tagged environments
             _of_preset(artefact, made)
+        elif is_cache:
+            return ""
         elif not artefact.is_dir() or next(_all_files(artefact), ""):
             proof(artefact)
     except _Unsure as unsure:
@@ -172,7 +173,7 @@ def _of_preset(artefact: Path, made: Made) -> None:
     """Check that its content is what its tool leaves, according to the row of the presets."""
     names = sorted(os.listdir(artefact))
     for name in names if made.only else ():
-        if not any(fnmatchcase(name, glob) for glob in made.only):
+        if not any(fnmatchcase(name, glob) for glob in (*made.only, CACHE_TAG)):
             raise _Unsure(f"{name} in it is not from a known tool")
     if MODULES in made.names:
         _modules(artefact, names)

@@ -41,6 +41,7 @@ class Made(NamedTuple):
     shown_by: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     each: str = ""
+    precious: tuple[str, ...] = ()
 
     @property
     def has_environments(self) -> bool:
@@ -95,14 +96,16 @@ PRESETS: Final[dict[str, Preset]] = {
                 (".venv", "venv", "env"),
                 holds=(ENVIRONMENT,),
                 only=(
-                    *(ENVIRONMENT, "bin", "lib", "lib64", "include", "share", ".gitignore"),
-                    *("Scripts", "Lib", "Include"),
+                    *(ENVIRONMENT, "bin", "lib", "lib64", "include", "share", "etc", "man"),
+                    *("Scripts", "Lib", "Include", ".gitignore", ".lock"),
                 ),
+                precious=("pip.conf", "pip.ini"),
             ),
         ),
         only_by_name=True,
     ),
-    "node": Preset((Made((MODULES,), _PACKAGE),)),  # `made` knows the tools that make it
+    # `made` knows the tools that make it.
+    "node": Preset((Made((MODULES,), _PACKAGE, precious=(".pnpm_patches",)),)),
     "web": Preset(
         (
             Made((".next",), _PACKAGE, shown_by=("build-manifest.json", "BUILD_ID", "trace")),
@@ -140,12 +143,23 @@ PRESETS: Final[dict[str, Preset]] = {
                 ),
                 shown_by=("tmp/*", "libs/*.jar", "classes/**/*.class"),
             ),
-            Made((".gradle",), _GRADLE, shown_by=("buildOutputCleanup", "file-system.probe")),
+            Made(
+                (".gradle",),
+                _GRADLE,
+                shown_by=("buildOutputCleanup", "file-system.probe"),
+                precious=("gradle.properties", "init.d", "init.gradle*"),  # of GRADLE_USER_HOME
+            ),
         )
     ),
     "dotnet": Preset(
         (
-            Made(("bin",), _DOTNET, only=("Debug", "Release"), shown_by=("*/**/*.dll",)),
+            Made(
+                ("bin",),
+                _DOTNET,
+                only=("Debug", "Release"),
+                shown_by=("*/**/*.dll",),
+                precious=("*.db", "*.sqlite", "*.sqlite3", "*.mdf"),  # it often runs there
+            ),
             Made(
                 ("obj",),
                 _DOTNET,
@@ -196,7 +210,16 @@ PRESETS: Final[dict[str, Preset]] = {
     ),
     "cmake": Preset((Made(("build", "cmake-build-*"), ("CMakeLists.txt",), ("CMakeCache.txt",)),)),
     "composer": Preset((Made(("vendor",), ("composer.json",), ("composer/installed.json",)),)),
-    "godot": Preset((Made((".godot",), ("project.godot",), shown_by=("uid_cache.bin", "editor")),)),
+    "godot": Preset(
+        (
+            Made(
+                (".godot",),
+                ("project.godot",),
+                shown_by=("uid_cache.bin", "editor"),
+                precious=("export_credentials.cfg",),
+            ),
+        )
+    ),
 }
 
 

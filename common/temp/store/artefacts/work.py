@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ _BARE: Final = (
 """Repositories without a work tree, and the files by which they are recognised."""
 
 _OF_ITS_OWN: Final = " of its own"
-_ENDINGS: Final = (MANIFEST, ".fossil")
+_ENDINGS: Final = (MANIFEST, ".fossil", ".tfstate")
 _TELLING: Final = frozenset(
     name.casefold()
     for path in (*_HOLDS_WORK, *MARKERS, *ENVIRONMENTS, "HEAD", "hooks", "CVSROOT")
@@ -85,6 +86,7 @@ def work_in(project: Path, path: str, made: Made | None = None) -> str:
         return f"it is a {what}"
     work = _HOLDS_WORK if made is None else _HOLDS_WORK - {MODULES}
     fetches = made is not None
+    precious = () if made is None else made.precious
     may_hold = made is not None and made.has_environments
     waiting = [str(artefact)]
     while waiting:
@@ -97,6 +99,9 @@ def work_in(project: Path, path: str, made: Made | None = None) -> str:
                     is_telling |= name in _TELLING
                     if name.endswith(_ENDINGS):
                         return f"it holds {os.path.relpath(item.path, artefact)}"
+                    if any(fnmatchcase(name, glob) for glob in precious):
+                        what = os.path.relpath(item.path, artefact)
+                        return f"it holds {what}, which no tool makes again"
                     if item.is_dir(follow_symlinks=False):
                         waiting.append(item.path)
                     elif _is_for_locks(name) and _is_locked(project, item.path):

@@ -13,19 +13,19 @@ from ...core.entry import Use
 from ..root.leases import Leases
 from ..root.listing import holds_only_stamped, is_certain_category
 from ..system.environments import is_environment
-from ..system.locks import is_locked_at
+from ..system.locks import is_locked_at, is_root_locked
 
 _RELIED_ON_SECONDS: Final = 1.0
 
 
 class Above:
-    """The uses of an entry's category that keep all of the category in use.
+    """The uses of an entry's category or root that keep all that is in it in use.
 
-    The category can be locked, mounted elsewhere, or a virtual environment. A directory that is a
-    category only because of its content, or because an entry was made in it, may be an entry to its
-    users: it becomes a category once everything in it is stamped, or the first entry is made in it.
-    So a process that works directly in it uses all of it, too. In any other category, having it as
-    working directory means nothing.
+    Both can be locked. The category can be mounted elsewhere, or a virtual environment. A directory
+    that is a category only because of its content, or because an entry was made in it, may be an
+    entry to its users: it becomes a category once everything in it is stamped, or the first entry
+    is made in it. So a process that works directly in it uses all of it, too. In any other
+    category, having it as working directory means nothing.
     """
 
     def __init__(self, root: Path, leases: Leases) -> None:
@@ -35,10 +35,10 @@ class Above:
         self._locks: dict[str, tuple[float, Use | None]] = {}
 
     def use_of(self, path: str, busy: Mapping[str, Use]) -> Use | None:
-        """The use of the category of the entry at `path`; `busy` is as from `busy_entries`."""
+        """The use of what the entry at `path` lies in; `busy` is as from `busy_entries`."""
         category = path.rpartition("/")[0]
         if not category:
-            return None
+            return self._lock_on("")
         if category not in self._is_certain:
             place = self._root / category
             self._is_certain[category] = is_certain_category(place, ()) or (
@@ -50,14 +50,15 @@ class Above:
             use = busy.get(category)
             if use is not None and not is_environment(os.path.join(self._root, category)):
                 use = None
-        return use or self._lock_on(category)
+        return use or self._lock_on(category) or self._lock_on("")
 
     def _lock_on(self, category: str) -> Use | None:
         asked_at, use = self._locks.get(category, (float("-inf"), None))
         if time.monotonic() - asked_at > _RELIED_ON_SECONDS:
             use, asked_at = None, time.monotonic()
             with contextlib.suppress(OSError):
-                if is_locked_at(self._root, self._root / category):
-                    use = Use("lock", f"a process holds a lock (flock) on {category}")
+                place = self._root / category
+                if is_locked_at(self._root, place) if category else is_root_locked(self._root):
+                    use = Use("lock", f"a process holds a lock (flock) on {place.name}")
             self._locks[category] = asked_at, use
         return use

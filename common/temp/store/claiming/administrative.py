@@ -19,8 +19,9 @@ _PUT_AWAY: Final = (
 
 _UNDER_WAY: Final = (
     "rebase-merge", "rebase-apply", "sequencer", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD",
+    "BISECT_LOG",
 )  # fmt: skip
-"""Where git keeps the state of unfinished merges, rebases, picks and reverts."""
+"""Where git keeps the state of unfinished merges, rebases, picks, reverts and bisects."""
 
 _NESTED: Final = ("modules", "worktrees")
 _GIT_DIRECTORY: Final = frozenset({"HEAD", "objects", "refs"})
@@ -32,7 +33,7 @@ def put_away(directory: str) -> int:
 
 
 def under_way(directory: str) -> int:
-    """Whether a rebase, merge or the like is unfinished in the git `directory`."""
+    """Whether a rebase, merge, bisect or the like is unfinished in the git `directory`."""
     return any(os.path.lexists(os.path.join(directory, name)) for name in _UNDER_WAY)
 
 

@@ -17,7 +17,7 @@ from ...errors import TempError
 from ..root.leases import Leases
 from ..root.listing import list_leftovers, listing
 from ..root.pinning import Pins, any_pin
-from ..system.locks import is_locked_at
+from ..system.locks import is_locked_at, is_root_locked
 from ..trees.measured import Inside
 from .tracked_entries import TrackedEntries
 
@@ -64,6 +64,8 @@ class Within:
         mine: Use | None = None
         for inner in inside.roots:
             use = _use_of_root(place / inner, now, changed)
+            # The entry itself a clean may have locked by now, and others are kept off by that.
+            use = use or (_lock_on_root(place / inner) if inner else None)
             if use is not None:
                 use = use._replace(who=f"{use.who}, in the root {_spell(path, inner)}")
                 if not use.mine:
@@ -175,6 +177,13 @@ def _use_of_root(inner: Path, now: float, changed: float) -> Use | None:
             return Use("lock", "a running clean")
     except (TempError, OSError) as error:
         return Use("unknown", f"owners that cannot be checked ({error})")
+    return None
+
+
+def _lock_on_root(inner: Path) -> Use | None:
+    with contextlib.suppress(OSError):
+        if is_root_locked(inner):
+            return Use("lock", "a process that holds a lock (flock) on it")
     return None
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from ...core.layouts import is_inside
+from ...core.layouts import directories_above, is_inside
 from ...errors import TempError, reason_of
 from ..root.around import entries_around
 from ..root.guard import is_gone
@@ -169,7 +169,7 @@ class NamedRemover:
 
     def _check(self, path: str, ours: bool, changed: float) -> None:
         entry = path.partition("/")[0]
-        objection = self._pin_on(entry) if self._policy else ""
+        objection = self._pin_on(entry) or self._lock_above(path) if self._policy else ""
         if not objection and (self._policy or not ours):
             objection = self._user_of(path if ours else entry, changed, ours)
         if objection:
@@ -179,6 +179,13 @@ class NamedRemover:
         """Raise `NotClaimed` if a policy protects processes' work, and one works in `path`."""
         if self._policy and (who := self._at_work.inside(path)):
             raise NotClaimed(who)
+
+    def _lock_above(self, path: str) -> str:
+        for above in directories_above(path):
+            with contextlib.suppress(OSError):
+                if is_locked_at(self._root, self._root / above):
+                    return f"in use: a process holds a lock (flock) on {above}"
+        return ""
 
     def _pin_on(self, entry: str) -> str:
         if self._pins is None:

@@ -89,7 +89,10 @@ def _work_in(repository: Repository, place: str, is_led_to: bool) -> str:
         said.append((_uncommitted(ask) + others.changed, "uncommitted file"))
         said.append((others.filtered, "file that a filter of git changes"))
         said.append((others.large, "possibly unpushed git-lfs file"))
-    if lies_in(repository.common, place) or _OF_A_WORK_TREE.search(repository.common):
+    is_here = lies_in(repository.common, place)
+    if is_here and os.path.lexists(os.path.join(repository.common, "annex", "objects")):
+        raise CannotTell("git-annex has content in it")
+    if is_here or _OF_A_WORK_TREE.search(repository.common):
         modules = [Repository("", module, module) for module in _modules(repository, place)]
         lost = [unpushed(Asker(module), place) for module in modules]
         said += zip(unpushed(ask, place), _LOST, strict=True)
@@ -153,7 +156,8 @@ def _counted(number: int, what: str) -> str:
 
 
 _LOST: Final = (
-    "unpushed commit", "unpushed tag", "stash", "unpushed object", "unfinished rebase or merge",
+    "unpushed commit", "unpushed tag", "stash", "unpushed object",
+    "unfinished rebase, merge or bisect",
 )  # fmt: skip
 """The names of the counts, in the order of `Unpushed`."""
 
@@ -165,8 +169,10 @@ _PLURALS: Final = {
     "unpushed tag of submodules": "unpushed tags of submodules",
     "stash of submodules": "stashes of submodules",
     "unpushed object of submodules": "unpushed objects of submodules",
-    "unfinished rebase or merge": "unfinished rebases or merges",
-    "unfinished rebase or merge of submodules": "unfinished rebases or merges of submodules",
+    "unfinished rebase, merge or bisect": "unfinished rebases, merges or bisects",
+    "unfinished rebase, merge or bisect of submodules": (
+        "unfinished rebases, merges or bisects of submodules"
+    ),
     "work tree that is elsewhere": "work trees that are elsewhere",
 }
 

@@ -20,6 +20,10 @@ ASKING: Final = ("check-ignore", "--no-index", "--verbose", "-z", "--stdin")
 """With the index, a directory with tracked files would not count as ignored."""
 
 
+PLACEHOLDERS: Final = frozenset({".gitkeep", ".keep", ".gitignore", ".gitattributes"})
+"""What keeps an empty directory in git, and is no content."""
+
+
 class _Rule(NamedTuple):
     pattern: str
     source: str
@@ -50,7 +54,11 @@ def why_unnamed(said: bytes, top: Path, paths: Iterable[str]) -> dict[str, str]:
                 for one in negations(source)
                 if _is_for_parts(one, path.rpartition("/")[2])
             )
-            found[path] = next(said_not_to, "")
+            own = f"{path}/.gitignore"
+            said_in_it = (
+                f"{own} has !{one}" for one in negations(own) if one.strip("/") not in PLACEHOLDERS
+            )
+            found[path] = next(said_not_to, "") or next(said_in_it, "")
     return found
 
 

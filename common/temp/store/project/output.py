@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
+from typing import Final
 
 from ...errors import StorageError
+from ..system import at
+from ..system.opening import opened_real
 from ..system.userpath import users_path
-from ..system.writing import append, write_whole
+from ..system.writing import append, rewrite
 from .project import absolute, check_way
+
+_STREAM: Final = re.compile("/dev/(std(in|out|err)$|fd/)|/proc/[^/]+/fd/")
+"""What leads to a file that a process has open. In `/dev/shm`, anybody can put a link."""
 
 
 def write_named(path: Path, content: str, remedy: str = "choose another file") -> None:
@@ -20,20 +27,19 @@ def write_named(path: Path, content: str, remedy: str = "choose another file") -
     for a pipe of another user.
     """
     path = users_path(path)
-    is_special = os.path.abspath(path).startswith(("/dev/", "/proc/"))
-    if not is_special:
-        check_way(absolute(path))
     try:
-        is_file = stat.S_ISREG(os.stat(path).st_mode)
-    except FileNotFoundError:
-        is_file = True
-    except OSError as error:
-        raise StorageError.of(f"cannot write {path}", error, remedy) from error
-    # /dev/stdout may lead to a file with content, and root could replace the symlink: append.
-    if is_file and not is_special:
-        write_whole(Path(os.path.realpath(path)) if path.is_symlink() else path, content, remedy)
-        return
-    try:
-        append(path, content, anybodys=is_special)
+        if _STREAM.match(os.path.abspath(path)):
+            # It may lead to a file with content, and root could replace the symlink: append.
+            append(path, content, anybodys=True)
+            return
+        real = check_way(absolute(path))
+        with opened_real(real.parent) as above:  # whatever takes its place after that look
+            named = os.path.join(at.anchored(above, str(real.parent)), real.name)
+            if not os.path.lexists(named) or stat.S_ISREG(os.lstat(named).st_mode):
+                rewrite(named, content)
+            else:
+                append(named, content, shown=path)
+    except StorageError:
+        raise
     except OSError as error:
         raise StorageError.of(f"cannot write {path}", error, remedy) from error

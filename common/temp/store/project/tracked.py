@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
 from ..system.letters import folded
-from .ignore_rules import ASKING, question, why_unnamed
+from .ignore_rules import ASKING, PLACEHOLDERS, question, why_unnamed
 from .project import SCRATCH_NAMES
 
 REPOSITORIES: Final = {
@@ -34,8 +34,6 @@ REPOSITORIES: Final = {
 
 _STALE_SECONDS: Final = 1.0
 """How long an answer of git is valid while its index is unchanged."""
-
-_PLACEHOLDERS: Final = frozenset({".gitkeep", ".keep", ".gitignore", ".gitattributes"})
 
 
 class Tracked:
@@ -141,7 +139,7 @@ class Tracked:
         """The names in the directory that git tracks or that contain a tracked file, placeholders
         excluded.
         """
-        real = (path for path in self._paths if path.rpartition("/")[2] not in _PLACEHOLDERS)
+        real = (path for path in self._paths if path.rpartition("/")[2] not in PLACEHOLDERS)
         return {path.partition("/")[0] for path in real}
 
     def _otherwise_spelled(self, path: str) -> Iterator[str]:

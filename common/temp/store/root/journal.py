@@ -53,6 +53,7 @@ class Header(NamedTuple):
 
 class Left(NamedTuple):
     """A path in an owner `file` whose process has ended, certainly or not; it was `alive_at`.
+    `has_left` is whether it ended by itself, and was not killed.
 
     `inode` is the recorded inode of the directory that it made at `path`, if any. `identity` is the
     device and inode of the owner file.
@@ -62,6 +63,7 @@ class Left(NamedTuple):
     file: str
     identity: tuple[int, int]
     is_certain: bool
+    has_left: bool
     alive_at: float
     inode: int | None
 

@@ -20,6 +20,7 @@ from ...core.layouts import OWNERS, STORE, directories_above
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
 from ..system.at import PLAIN_FLAGS, ROOT_FLAGS
+from ..system.letters import folded
 from ..system.locks import is_file_locked
 from ..system.opening import opened, opened_below
 from .books import BORROWED, FAILED, HELD_ON, OWN, PLAIN, TRACKED, Book
@@ -34,7 +35,7 @@ _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.EN
 
 
 class Leases:
-    """The leases on the entries of one root, as of the last `refresh`. Reading them writes nothing.
+    """The leases on the entries of one root, as of the last `refresh`.
 
     Raises `Refused` for a root whose owner files are behind a symlink or mounted over.
     """
@@ -44,7 +45,7 @@ class Leases:
         self._root = str(root)
         self._directory = os.path.join(self._root, STORE, OWNERS)
         self._is_same = Unchanged(self._root, self._directory)
-        self._fold = str.casefold if folds_case(root) else str
+        self._fold = folded if folds_case(root) else str
         self._foreign_for = foreign_for
         self._journals: dict[str, Journal] = {}
         self._damaged: tuple[Journal, ...] = ()
@@ -256,10 +257,9 @@ class Leases:
     def use_by_others(
         self, relative: str, now: float, *, maker: bool = True, trackers: bool = True
     ) -> Use | None:
-        """The lease on `relative` that another process took or was handed.
-
-        Processes forked from this one do not count, nor do damaged owner files; without `maker`,
-        nor does the process that made the entry, and without `trackers`, nor do tracked files.
+        """The lease on `relative` that another process took or was handed. Forks of this process do
+        not count, nor do damaged owner files, its maker without `maker`, and without `trackers`
+        tracked files.
         """
         on = (one for one in self._on(self._fold(relative)) if one.id not in self._ours)
         on = (one for one in on if maker or one.header.book != PLAIN or relative not in one.records)
@@ -286,8 +286,8 @@ class Leases:
         return None
 
     def any_use(self, now: float, changed: float) -> Use | None:
-        """The lease of any owner that is alive or cannot be checked, whatever it holds; leases of
-        other processes come first. `changed` is as in `use_of`. The root may have been moved.
+        """The lease of any owner that is alive or cannot be checked, others before this process.
+        `changed` is as in `use_of`. The root may have been moved.
         """
         use: Use | None = None
         for journal in self._journals.values():
@@ -333,8 +333,8 @@ class Leases:
             return None
         relative = self._fold(relative)
         noted = (*self._holders.get(relative, ()), *self._below.get(relative, ()))
-        makers = (one for one in noted if one.header.book != BORROWED)
-        return next((one.who for one in makers if not one.header.book.handed), None)
+        books = ((one.who, one.header.book) for one in noted)
+        return next((who for who, book in books if book != BORROWED and not book.handed), None)
 
     def left_in(self, book: Book) -> list[Left]:
         """The paths in that `book` of processes that have ended or cannot be checked."""
@@ -347,6 +347,7 @@ class Leases:
                 f"{self._directory}/{name}",
                 one.identity,
                 one.alive is False,
+                one.has_left,
                 last_alive(f"{self._directory}/{name}", one.written),
                 one.inodes.get(path),
             )
@@ -381,8 +382,7 @@ class Leases:
         """Remove the owner files of dead processes that no existing entry needs."""
         from .ownerfile import unlink_if_dead
 
-        ended = [one for one in self._journals.values() if self._has_ended(one)]
-        if not ended:
+        if not (ended := [one for one in self._journals.values() if self._has_ended(one)]):
             return
         with (
             contextlib.suppress(OSError),

@@ -111,7 +111,7 @@ def keeping(root: Path, limits: Policy) -> Policy:
 
     Raises `InvalidSettings`.
     """
-    configured = _settings_of(root).policy
+    configured = _settings_of(root).policy_in(root)
     own = tuple(
         (name, limits._replace(keep_files=of_it.keep_files, exclude=of_it.exclude))
         for name, of_it in configured.categories

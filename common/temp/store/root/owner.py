@@ -22,10 +22,11 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import sys
 import threading
 from pathlib import Path
 
-from ..system.presence import own_namespace, own_start
+from ..system.presence import is_fork, own_namespace, own_start
 from .books import HELD_ON, OWN, PLAIN, Book
 from .current_owners import own, owners
 from .guard import check_store, is_gone
@@ -56,6 +57,7 @@ def owner_of(root: str, book: Book = PLAIN) -> Owner:
                 stale.replace_by(owner)
             if owners.get(key) is stale:
                 owners[key] = owner
+                _end_with_worker()
                 return owner
             # A signal handler has made one meanwhile.
             owner.replace_by(owners[key])
@@ -104,6 +106,9 @@ def _is_own(root: str, relative: str) -> bool:
 
 _inherited: list[Owner] = []
 """The owners of the process that this one was forked from that had live entries at the time."""
+
+_worker = 0
+"""The worker process that has told `multiprocessing` to end its leases."""
 
 helping = threading.local()
 """Tells whether the current thread is forking a helper process, which keeps no lease."""
@@ -159,6 +164,18 @@ def _end_all() -> None:
                 if owner.end():
                     continue
         owners.pop(key, None)
+
+
+def _end_with_worker() -> None:
+    """End the leases of a worker of `multiprocessing` that was forked: it runs no `atexit`."""
+    global _worker
+    util = sys.modules.get("multiprocessing.util")
+    if util is None or _worker == os.getpid() or not is_fork():
+        return
+    if sys.modules["multiprocessing.process"].parent_process() is not None:
+        _worker = os.getpid()
+        # Behind what cleans up with the worker, which needs its leases.
+        util.Finalize(None, _end_all, exitpriority=-200)
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,6 +13,7 @@ from ...core.entry import Problem
 from ...core.fields import Unreadable
 from ...core.layouts import PINS, SCRATCH, STORE, Layout, directories_above, is_inside
 from ...errors import StorageError
+from ..system.letters import folded
 from .guard import Unchanged, check_store, folds_case, is_gone, wait_for
 from .records import (
     Record,
@@ -40,12 +41,12 @@ def _on(
     be removed while something in it is pinned. An unreadable pin is matched by its file name.
     """
     names = _names_near(root, relative) if any(pin.path is None for pin in pins) else ()
-    folded = fold(relative)
+    sought = fold(relative)
     for pin in pins:
         if pin.path is None:
             if pin.name in names:
                 yield pin
-        elif is_inside(path := fold(pin.path), folded) or is_inside(folded, path):
+        elif is_inside(path := fold(pin.path), sought) or is_inside(sought, path):
             yield pin
 
 
@@ -59,7 +60,7 @@ class Pins:
         check_store(root)
         self._root = root
         self._is_same = Unchanged(root, os.path.join(root, STORE, PINS))
-        self._fold = str.casefold if folds_case(root) else str
+        self._fold = folded if folds_case(root) else str
         self._pins: tuple[Record, ...] = ()
         self._around: list[tuple[Pins, str]] | None = None
         self.refresh()

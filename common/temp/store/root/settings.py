@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ...core.layouts import RUNS_ARCHIVE
+from ...core.layouts import RUNS_ARCHIVE, is_inside
 from ...core.named_tuple import NamedTuple
 from ...core.policy import Policy
 from ...core.units import DAY
@@ -87,6 +87,27 @@ class Settings(NamedTuple):
         from ...core.archive_limits import ArchiveLimits  # only archives need it
 
         return ArchiveLimits(self.archive_keep, self.archive_max_size)
+
+    def policy_in(self, root: str | Path) -> Policy:
+        """The policy, with each glob of `exclude` for a path in the project or in what is around
+        it (a monorepo), or an absolute one, as one for a path in `root` too.
+        """
+        tops = {os.path.abspath(root), os.path.realpath(root)}
+        around = (self.project, *self.project.parents)
+
+        def added(exclude: tuple[str, ...]) -> tuple[str, ...]:
+            globs = map(os.path.expanduser, filter(None, exclude))
+            paths = [os.path.normpath(above / glob) for glob in globs for above in around]
+            inside = [(path, top) for path in paths for top in tops if is_inside(path, top)]
+            below = ("*" if path == top else os.path.relpath(path, top) for path, top in inside)
+            return tuple(dict.fromkeys((*exclude, *below)))
+
+        policy = self.policy
+        own = [
+            (name, of_it._replace(exclude=added(of_it.exclude)))
+            for name, of_it in policy.categories
+        ]
+        return policy._replace(exclude=added(policy.exclude), categories=tuple(own))
 
     def other_roots(self) -> tuple[Path, ...]:
         """The absolute directories of `roots`, without duplicates."""

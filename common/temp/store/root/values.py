@@ -44,7 +44,8 @@ def from_text(text: str, kind: Kind) -> object:
         lowered = text.strip().lower()
         return {"1": True, "true": True, "0": False, "false": False}.get(lowered, text)
     if kind in ("texts", "globs", "files", "paths", "presets"):
-        return [part.strip() for part in text.split(",") if part.strip()]
+        parts = re.split(r",(?![^{}]*\})", text)  # not within the braces of a glob
+        return [part.strip() for part in parts if part.strip()]
     if kind in ("hours", "count"):
         try:
             return float(text) if kind == "hours" else int(text)
@@ -134,8 +135,8 @@ def _files(value: object, what: str) -> tuple[str, ...]:
     if all(map(can_match, globs)):
         return globs
     raise InvalidSettings(
-        f"{what}: expected a list of globs of names or of paths in an entry (without .. and a / in "
-        f'front), as "*.mp4", got {value!r}'
+        f"{what}: expected a list of globs of names or of paths in an entry (without .., and a / "
+        f'or .tmp/ in front), as "*.mp4", got {value!r}'
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -38,10 +38,21 @@ class AtWork:
         needed = self._needed.items()
         return next((_spell(use) for at, use in needed if not path or is_inside(at, path)), "")
 
+    def above(self, path: str) -> Iterator[tuple[str, str]]:
+        """The directories above `path` that are the working directory of one that is no bystander,
+        and a clause about it.
+        """
+        self._look()
+        return ((at, _spell(use)) for at, use in self._needed.items() if _is_above(at, path))
+
     def _look(self) -> None:
         if time.monotonic() - self._looked_at > _RELIED_ON_SECONDS:
             self._found, self._needed = processes_around(self._directory, self._bystanders())
             self._looked_at = time.monotonic()
+
+
+def _is_above(directory: str, path: str) -> bool:
+    return directory != path and (not directory or is_inside(path, directory))
 
 
 def _spell(use: Use) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 from .detached import Detached
 from .mounts import unescape
+from .procfs import open_now, read
 from .views import Views
 
 _LOOP_GET_STATUS64: Final = 0x4C05
@@ -42,11 +43,8 @@ def _loops() -> Iterator[tuple[bytes, str]]:
     with contextlib.suppress(OSError):
         for name in os.listdir("/sys/block"):
             if name.startswith("loop"):
-                with (
-                    contextlib.suppress(OSError),
-                    open(f"/sys/block/{name}/loop/backing_file", "rb") as file,
-                ):
-                    yield file.read().removesuffix(b"\n"), name
+                with contextlib.suppress(OSError):
+                    yield read(f"/sys/block/{name}/loop/backing_file").removesuffix(b"\n"), name
 
 
 def _swaps() -> Iterator[tuple[bytes, str]]:
@@ -64,7 +62,7 @@ def _file_of(device: str) -> tuple[int, int] | None:
     try:
         import fcntl
 
-        descriptor = os.open(f"/dev/{device}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = open_now(f"/dev/{device}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (ImportError, OSError):
         return None
     try:

@@ -13,7 +13,10 @@ MARKS: Final = ("pyvenv.cfg", os.path.join("conda-meta", "history"))
 
 _ACTIVE: Final = (b"VIRTUAL_ENV", b"CONDA_PREFIX")
 _TEMPORARY: Final = (b"TMPDIR", b"TMP", b"TEMP")
-NAMES: Final = (*_ACTIVE, *_TEMPORARY, b"PATH")
+_MODULES: Final = (b"PYTHONPATH", b"NODE_PATH", b"CLASSPATH", b"PERL5LIB", b"RUBYLIB")
+"""Where interpreters find modules. They close a file once it is read, and may read others later."""
+
+NAMES: Final = (*_ACTIVE, *_TEMPORARY, *_MODULES, b"PATH")
 """The variables whose values `told_by` takes, in this order."""
 
 
@@ -44,7 +47,8 @@ def told_by(
 
     `places_of` returns the places in `root` that a path leads to.
     """
-    active, temporary = values[: len(_ACTIVE)], values[len(_ACTIVE) : -1]
+    active, values = values[: len(_ACTIVE)], values[len(_ACTIVE) :]
+    temporary, modules = values[: len(_TEMPORARY)], values[len(_TEMPORARY) : -1]
     programs = [os.path.join(base, part) for part in values[-1].split(b":") if part]
     prefixes = [os.path.join(part, b"..") for part in programs]
     prefixes += [os.path.join(base, one) for one in active if one]
@@ -53,6 +57,10 @@ def told_by(
             yield Told(relative, "runs in a virtual environment in it", True)
     for relative in (place for one in programs for place in places_of(one)):
         yield Told(relative, "finds programs in it (PATH)", False)
+    for name, value in zip(_MODULES, modules, strict=True):
+        for part in filter(None, value.split(b":")):
+            for relative in places_of(os.path.join(base, part)):
+                yield Told(relative, f"finds modules in it ({name.decode()})", False)
     for relative in (
         place for one in temporary if one for place in places_of(os.path.join(base, one))
     ):

@@ -122,6 +122,19 @@ def is_locked(root: Path, descriptor: int) -> bool:
     return are_locked(root, (descriptor,))[0]
 
 
+def is_root_locked(root: Path) -> bool:
+    """Whether anybody holds a lock on `root` itself, for longer than a turn takes. Raises `OSError`
+    if it cannot be opened.
+    """
+    if not at.RELATIVE:
+        return False
+    descriptor = at.open(root, at.ROOT_FLAGS)
+    try:
+        return not _gets_lock(descriptor)
+    finally:
+        at.close(descriptor)
+
+
 def are_locked(root: Path, descriptors: Sequence[int]) -> list[bool]:
     """As `is_locked`, for each of several directories, in one turn."""
     if not at.RELATIVE:
@@ -151,10 +164,17 @@ def _turn(root: Path) -> Iterator[None]:
             descriptor = os.open(path, os.O_RDONLY)
             break
     try:
-        end = time.monotonic() + _TURN_SECONDS
-        while descriptor is not None and not lock_file(descriptor) and time.monotonic() < end:
-            time.sleep(0.0002)
+        if descriptor is not None:
+            _gets_lock(descriptor)
         yield
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _gets_lock(descriptor: int) -> bool:
+    """Whether this descriptor gets the lock while a turn may last; then it holds it."""
+    end = time.monotonic() + _TURN_SECONDS
+    while not (free := lock_file(descriptor)) and time.monotonic() < end:
+        time.sleep(0.0002)
+    return free

@@ -60,20 +60,23 @@ def processes_inside(root: Path) -> dict[str, Use]:
     `/proc`, nothing is found. Files that this process itself has open are `mine`; the directories
     that this program opens to look at entries do not count.
     """
-    return processes_around(root, ())[0]
+    # The command line of a command of this program names entries to clean, that of a service paths
+    # that it uses.
+    return processes_around(root, (), own_words="invoke" not in sys.modules)[0]
 
 
 def processes_around(
-    root: Path, bystanders: Collection[str]
+    root: Path, bystanders: Collection[str], *, own_words: bool = False
 ) -> tuple[dict[str, Use], dict[str, Use]]:
     """The result of `processes_inside`, and the same without the processes `bystanders`.
 
-    The second also has the key "" if a process works in `root` itself.
+    The second also has the key "" if a process works in `root` itself. The paths on the command
+    line of this process count only with `own_words`.
     """
     if not os.path.isdir("/proc/self/fd"):
         return {}, {}
     spell = as_listed(str(root))
-    look = _Look(root, folds=spell is not str)
+    look = _Look(root, folds=spell is not str, own_words=own_words)
     look.at_mounts()
     look.at_kernel()
     own = str(os.getpid())
@@ -93,10 +96,11 @@ def processes_around(
 class _Look:
     """One look at all processes."""
 
-    def __init__(self, root: Path, *, folds: bool) -> None:
+    def __init__(self, root: Path, *, folds: bool, own_words: bool) -> None:
         self.found: dict[bytes, Use] = {}
         self.at_top: dict[bytes, Use] = {}
         self._root = os.fsencode(root)
+        self._own_words = own_words
         self._views = Views(str(root), folds=folds)
         self._detached = Detached(os.fsencode(os.path.realpath(root)))
         self._views_of_us = self._views.of("self")
@@ -224,7 +228,8 @@ class _Look:
     def _take_in_link(self, name: str, clause: str) -> bytes:
         try:
             path = procfs.place_of(f"/proc/{self._thread}/{name}")
-        except OSError:
+        except OSError as error:
+            procfs.check_seen(error)
             return b""
         if not self._take_in(path, clause):
             self._take_in_detached(name, path, clause)
@@ -247,7 +252,7 @@ class _Look:
         script once it is read, a server may open files only on request, and a process that waits
         to open a FIFO has nothing open yet. Options may come before a script.
         """
-        words = self._words[: 2 if self._is_own else _MOST_WORDS]
+        words = self._words[: 2 if self._is_own and not self._own_words else _MOST_WORDS]
         is_ours = self._views_here is self._views_of_us
         for base in bases:
             is_here = base.startswith(self._places)
@@ -275,10 +280,12 @@ class _Look:
                 except OSError:  # it does not exist yet, or never can
                     inner = inner.rpartition(b"/")[0]
                     continue
+                mine = self._is_own and not is_program
                 if inner == relative and not stat.S_ISDIR(mode):
-                    self._note(inner, _RUNS if is_program else "was started with a file in it")
-                elif not self._is_own:
-                    self._note(inner, "was started with a directory in it")
+                    clause = _RUNS if is_program else "was started with a file in it"
+                    self._note(inner, clause, mine=mine)
+                elif mine or not self._is_own:
+                    self._note(inner, "was started with a directory in it", mine=mine)
                 break
 
     def _places_of(self, path: bytes) -> tuple[bytes, ...]:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from ...errors import TempError, reason_of
 from .at import O_NOFOLLOW, PASSING_FLAGS, ROOT_FLAGS
 
 _PARENT, _FLAGS, _START = 1, 6, 19
@@ -21,25 +22,43 @@ _helpers: dict[str, bytes] = {}
 
 _COMMAND_LENGTH: Final = 60
 
+_SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+def check_seen(error: OSError) -> None:
+    """Raise `TempError` if `error` says nothing of what was asked for, as this process, or the
+    system, cannot open anything at the moment.
+    """
+    if error.errno in _SHORT:
+        raise TempError(f"cannot look for processes: {reason_of(error)}") from error
+
 
 def note_helper(pid: int) -> None:
     """Treat a forked child of this process as this process: it has the same files open."""
-    with contextlib.suppress(OSError, IndexError):
+    with contextlib.suppress(OSError, TempError, IndexError):
         _helpers[str(pid)] = _facts(str(pid))[_START]
 
 
 def pids() -> Iterator[str]:
     """The pids of this user's processes; for root, all of them."""
     me = os.geteuid()
-    with contextlib.suppress(OSError), os.scandir("/proc") as listing:
-        for item in listing:
-            if item.name.isdigit():
-                try:
-                    mine = me == 0 or item.stat().st_uid == me
-                except OSError:
-                    continue
-                if mine:
-                    yield item.name
+    for name in _listed("/proc"):
+        if name.isdigit():
+            try:
+                mine = me == 0 or os.stat(f"/proc/{name}").st_uid == me
+            except OSError:
+                continue
+            if mine:
+                yield name
+
+
+def _listed(directory: str | int) -> list[str]:
+    """The names in a directory of `/proc`; none if it is gone, or not shown."""
+    try:
+        return os.listdir(directory)
+    except OSError as error:
+        check_seen(error)
+        return []
 
 
 def hides(pid: str) -> bool:
@@ -56,9 +75,10 @@ def hides(pid: str) -> bool:
 def read(path: str, most: int = 0) -> bytes:
     """The content of a file in `/proc`: one read of at most `most` bytes, or all of it for 0.
 
-    Raises `OSError`. A look at all processes spends its time here: `open` makes many more calls.
+    Raises `OSError`, or as `check_seen`. A look at all processes spends its time here: `open`
+    makes many more calls.
     """
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    file = open_now(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if most:
             return os.read(file, most)
@@ -70,6 +90,15 @@ def read(path: str, most: int = 0) -> bytes:
         os.close(file)
 
 
+def open_now(path: str | bytes, flags: int) -> int:
+    """As `os.open`; raises as `check_seen` as well."""
+    try:
+        return os.open(path, flags)
+    except OSError as error:
+        check_seen(error)
+        raise
+
+
 def threads_of(pid: str) -> list[str]:
     """The paths of a process's threads, relative to `/proc`; the first also shows its open files.
 
@@ -78,7 +107,7 @@ def threads_of(pid: str) -> list[str]:
     """
     with contextlib.suppress(OSError):
         if os.stat(f"/proc/{pid}/task").st_nlink > 3:
-            names = [name for name in os.listdir(f"/proc/{pid}/task") if name != pid]
+            names = [name for name in _listed(f"/proc/{pid}/task") if name != pid]
             others = [f"{pid}/task/{name}" for name in names]
             return others if lacks(f"/proc/{pid}/cwd") and others else [pid, *others]
     return [pid]
@@ -150,17 +179,15 @@ def children() -> list[str]:
 def open_files(pid: str) -> Iterator[tuple[str, bytes]]:
     """The file descriptors of a process, each with the path that `place_of` returns for it."""
     try:
-        base = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        base = open_now(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return
     try:
-        names: list[str] = []
-        with contextlib.suppress(FileNotFoundError):  # the thread has ended meanwhile
-            names = os.listdir(base)
-        for name in names:
+        for name in _listed(base):
             try:
                 place = place_of(name, dir_fd=base)
-            except OSError:
+            except OSError as error:
+                check_seen(error)
                 continue
             yield name, place
     finally:
@@ -197,7 +224,7 @@ def looking_into(directory: bytes) -> Iterator[Iterator[tuple[bytes, os.DirEntry
 
     The open flags tell other processes of this program that the directory is only looked at.
     """
-    descriptor, begin = os.open(directory, ROOT_FLAGS), os.path.join(directory, b"")
+    descriptor, begin = open_now(directory, ROOT_FLAGS), os.path.join(directory, b"")
     try:
         with os.scandir(descriptor) as items:
             yield ((begin + os.fsencode(item.name), item) for item in items)

@@ -64,16 +64,12 @@ class Sockets:
         """The socket files in the directory whose bound paths no longer lead to them, found by
         inode. Their process may have changed its directory, or a directory was renamed.
         """
-        sought = {
-            inode: path for inode, path in self.bound("self").items() if self._leads_off(path)
-        }
-        numbers: dict[bytes, set[int]] = {}
-        for inode, number in (_numbers(self._views.device) if sought else {}).items():
-            if inode in sought:
-                numbers.setdefault(os.path.basename(sought[inode]), set()).add(number)
-        if numbers:
+        sought = {inode for inode, path in self.bound("self").items() if self._leads_off(path)}
+        told = _numbers(self._views.device) if sought else {}
+        # Not by name: many a server links or renames its socket to its place once it listens.
+        if numbers := {number for inode, number in told.items() if inode in sought}:
             for path, inode_there in self._views.below():
-                if inode_there & _NUMBER in numbers.get(os.path.basename(path), ()):
+                if inode_there & _NUMBER in numbers:
                     yield path
 
     def _leads_off(self, path: bytes) -> bool:

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 from ...core.named_tuple import NamedTuple
 from .letters import folded
 from .mounts import rows, unescape
-from .procfs import looking_into
+from .procfs import looking_into, open_now, read
 from .resolving import followed, is_remote
 
 _DEVICE, _ROOT, _POINT = 2, 3, 4
@@ -254,10 +254,10 @@ class Views:
 
 def _where(directory: str, table: _Table) -> tuple[bytes, bytes]:
     """The device of `directory`, as in the mount table, and its path within that filesystem."""
-    descriptor = os.open(directory, getattr(os, "O_PATH", os.O_RDONLY))
+    descriptor = open_now(directory, getattr(os, "O_PATH", os.O_RDONLY))
     try:
-        with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
-            said = dict(line.split(b":", 1) for line in file.read().splitlines())
+        lines = read(f"/proc/self/fdinfo/{descriptor}").splitlines()
+        said = dict(line.split(b":", 1) for line in lines)
     finally:
         os.close(descriptor)
     mount = said[b"mnt_id"].strip() if b"mnt_id" in said else b""
@@ -270,8 +270,7 @@ def _where(directory: str, table: _Table) -> tuple[bytes, bytes]:
 def _table(pid: str) -> _Table:
     """The mount table of the process; empty if it cannot be read."""
     try:
-        with open(f"/proc/{pid}/mountinfo", "rb") as file:
-            return rows(file.read())
+        return rows(read(f"/proc/{pid}/mountinfo"))
     except OSError:
         return []
 

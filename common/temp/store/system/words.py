@@ -63,6 +63,7 @@ class Words:
         self._links: dict[bytes, frozenset[bytes] | None] = {}
         self._said: dict[tuple[object, ...], tuple[bytes, ...]] = {}
         self._outside: dict[bytes, bool | None] = {}
+        self._first: frozenset[bytes] | None = None
 
     def paths(
         self,
@@ -124,10 +125,11 @@ class Words:
         for top in self._tops:
             if (start := part.find(top + b"/", 1)) > 0:
                 yield part[start:]
-        if part.startswith(b"/"):
-            if part.startswith(b"//"):  # from a URL with a host name
-                yield b"/" + part[2:].partition(b"/")[2]
+        if part.startswith(b"//"):  # from a URL with a host name
+            yield b"/" + part[2:].partition(b"/")[2]
             return
+        if part.startswith(b"/") and self._begins_somewhere(part):
+            return  # otherwise it may follow `${HOME}` or `$(pwd)`
         if part.startswith(b"-"):
             for link in links:
                 start = part.find(link, 2)
@@ -156,6 +158,14 @@ class Words:
             path = os.path.join(top, rest.lstrip(b"/"))
             if os.path.lexists(path) or os.path.lexists(os.path.dirname(path)):
                 yield path
+
+    def _begins_somewhere(self, path: bytes) -> bool:
+        """Whether the first part of the absolute `path` exists."""
+        if self._first is None:
+            self._first = frozenset()
+            with contextlib.suppress(OSError):
+                self._first = frozenset(os.listdir(b"/"))  # a `stat` might wait for a server
+        return not self._first or path[1:].partition(b"/")[0] in self._first
 
     def _is_elsewhere(self, word: bytes, base: bytes) -> bool:
         """Whether `word` is a single path that certainly does not lead below the directory: if a

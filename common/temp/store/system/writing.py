@@ -54,12 +54,17 @@ def write_whole(
     Raises `StorageError`, also if the existing file is not writable.
     """
     try:
-        with replacing(path) as file:
-            with contextlib.suppress(FileNotFoundError):
-                _take_after(os.fspath(path), file.fileno())
-            file.write(content.encode("utf-8", "backslashreplace"))
+        rewrite(path, content)
     except OSError as error:
         raise StorageError.of(f"cannot write {os.fspath(path)}", error, remedy) from error
+
+
+def rewrite(path: str | os.PathLike[str], content: str) -> None:
+    """As `write_whole`, but raises `OSError`."""
+    with replacing(path) as file:
+        with contextlib.suppress(FileNotFoundError):
+            _take_after(os.fspath(path), file.fileno())
+        file.write(content.encode("utf-8", "backslashreplace"))
 
 
 def _take_after(path: str, descriptor: int) -> None:
@@ -74,11 +79,13 @@ def _take_after(path: str, descriptor: int) -> None:
         os.fchmod(descriptor, before.st_mode & 0o777)
 
 
-def append(path: str | os.PathLike[str], content: str, *, anybodys: bool = False) -> None:
+def append(
+    path: str | os.PathLike[str], content: str, *, anybodys: bool = False, shown: object = None
+) -> None:
     """Append to a file, or write to a device or to a pipe that has a reader.
 
     Raises `OSError`, also for a pipe without a reader. Unless `anybodys`, raises `Refused` for a
-    pipe of another user, who may open it and never read.
+    pipe of another user, who may open it and never read; the message names it as `shown`.
     """
     try:
         descriptor = os.open(path, _APPEND, 0o666)
@@ -91,6 +98,6 @@ def append(path: str | os.PathLike[str], content: str, *, anybodys: bool = False
         if not stat.S_ISREG(status.st_mode) and hasattr(os, "geteuid"):
             is_pipe = stat.S_ISFIFO(status.st_mode)
             if is_pipe and not anybodys and status.st_uid not in (0, os.geteuid()):
-                raise Refused(f"{path} is a pipe of another user; choose another file")
+                raise Refused(f"{shown or path} is a pipe of another user; choose another file")
             os.set_blocking(descriptor, True)  # the reader may be slow
         file.write(content)

@@ -46,6 +46,8 @@ def write(items: Iterable[Item], place: str) -> Item:
         where = f"{place}/{item.path}" if item.path else place
         if item.kind == "directory":
             os.mkdir(where, 0o700)
+            if not item.path:
+                _disinherit(where)
             entered.append(item)
         else:
             _write_one(item, where, place)
@@ -108,11 +110,32 @@ def _finish(directory: Item, place: str) -> None:
     _dress(directory, f"{place}/{directory.path}" if directory.path else place)
 
 
+def _disinherit(where: str) -> None:
+    """Remove the access control lists that the top of the tree has from the directory around it."""
+    if hasattr(os, "removexattr"):
+        for name in ("system.posix_acl_default", "system.posix_acl_access"):
+            with contextlib.suppress(OSError):  # there is none
+                os.removexattr(where, name, follow_symlinks=False)
+
+
 def _dress(item: Item, where: str) -> None:
-    """Set the owner, attributes, mode and time of the item written at `where`."""
-    if hasattr(os, "lchown") and os.geteuid() == 0:
-        with contextlib.suppress(OSError):  # a filesystem without owners
-            os.lchown(where, *item.owner)
+    """Set the owner, attributes, mode and time of the item written at `where`.
+
+    Raises `Refused` for a file that would run as another user or group than it did.
+    """
+    if hasattr(os, "lchown"):
+        user, group = item.owner
+        with contextlib.suppress(OSError):  # a filesystem that has none, or a group of others
+            os.lchown(where, user if os.geteuid() == 0 else -1, group)
+    runs_as = item.mode & (stat.S_ISUID | stat.S_ISGID) if item.kind == "file" else 0
+    if runs_as:
+        status = os.lstat(where)
+        if (runs_as & stat.S_ISUID and status.st_uid != item.owner[0]) or (
+            runs_as & stat.S_ISGID and status.st_gid != item.owner[1]
+        ):
+            raise Refused(f"{item.path or 'it'} would run as another user or group")
+    if not item.path and item.kind != "directory":
+        _disinherit(where)
     for key, value in item.attributes:
         os.setxattr(where, key, value, follow_symlinks=False)
     if item.path:

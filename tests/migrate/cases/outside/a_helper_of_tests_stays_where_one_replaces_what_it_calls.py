@@ -1,5 +1,5 @@
 # case: path test_copying.py
-# case: left TK004:9 oes to what test_copying.py puts in the place of shutil.copy
+# case: left TK004:9 oes to what test_copying.py replaces shutil.copy with
 import shutil
 import tempfile
 from unittest.mock import patch

@@ -1,4 +1,4 @@
-# case: left TK004:6 may pass it on to a function of yours
+# case: left TK004:6 may pass it to one of your functions
 import shutil
 from tempfile import TemporaryDirectory
 

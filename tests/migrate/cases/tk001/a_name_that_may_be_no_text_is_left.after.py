@@ -1,8 +1,8 @@
 # case: left TK002:10 nes the legacy get_temp_dir, and module.py needs it as it is
-# case: left TK001:19 number may be no str, which the new function needs
-# case: left TK001:23 index may be no str, which the new function needs
-# case: left TK001:25 index may be no str, which the new function needs
-# case: left TK001:26 Path('x') may be no str, which the new function needs
+# case: left TK001:19 number might not be a str, which the new function needs
+# case: left TK001:23 index might not be a str, which the new function needs
+# case: left TK001:25 index might not be a str, which the new function needs
+# case: left TK001:26 Path('x') might not be a str, which the new function needs
 import time
 from pathlib import Path
 

@@ -7,7 +7,7 @@
 # case: left TK001:52 keeps the path as it is written, and the new one is absolute
 # case: left TK001:56 ned()` joins it to another path, and the new one is absolute
 # case: left TK001:65 .out}` joins it to another path, and the new one is absolute
-# case: left TK001:72 ('stamp').name` reads the name, which may end in another way
+# case: left TK001:72 ('stamp').name` reads the name, which may end differently
 # case: left TK001:82 path}` joins it to another path, and the new one is absolute
 import os
 import time

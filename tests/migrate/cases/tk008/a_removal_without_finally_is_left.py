@@ -1,5 +1,5 @@
 # case: options unsafe TK008 TK104
-# case: left TK104:8 if nothing fails before
+# case: left TK104:8 unless something fails first
 import shutil
 import tempfile
 

@@ -1,7 +1,7 @@
-# case: left TK100:11 takes it by its name
-# case: left TK100:12 takes it by its name
-# case: left TK100:13 known only when it runs
-# case: left TK100:15 known only when it runs
+# case: left TK100:11 looks it up by name
+# case: left TK100:12 looks it up by name
+# case: left TK100:13 known only at run time
+# case: left TK100:15 known only at run time
 import importlib
 import tempfile
 

@@ -1,4 +1,4 @@
-# case: left TK104:6 a directory of mkdtemp() that line 7 has removed later
+# case: left TK104:6 a directory of mkdtemp() that line 7 schedules for removal
 import atexit
 import shutil
 import tempfile

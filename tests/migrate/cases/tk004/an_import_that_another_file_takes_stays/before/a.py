@@ -1,5 +1,5 @@
-# case: left TK100:7 comes by way of utils.py
-# case: left TK100:8 comes by way of utils.py
+# case: left TK100:7 is imported through utils.py
+# case: left TK100:8 is imported through utils.py
 import utils
 from utils import tempfile
 from utils import TD
