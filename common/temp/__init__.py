@@ -3,7 +3,7 @@
 A public name is a row of `_HOMES` and stands in `__all__`; its module lies beside this file and is
 loaded at first use. Importing the package loads this file and `_one_copy` alone.
 
-PYTEST_DONT_REWRITE: else pytest warns in a process that imported this before it.
+PYTEST_DONT_REWRITE: otherwise pytest warns if this package was imported before pytest.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def __dir__() -> list[str]:
 
 
 def _unite() -> None:
-    """Have one program in this process, also where it is imported by two names, or from a copy."""
+    """Share one set of modules in this process, even under two names or with a vendored copy."""
     import sys
 
     names = sys.modules.get("_tempkeep_names")

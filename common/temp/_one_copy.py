@@ -1,8 +1,8 @@
-"""One program in a process, by whichever names it is imported: `tempkeep`, `common.temp`, a copy's.
+"""One set of modules per process, under any name: `tempkeep`, `common.temp` or a vendored copy's.
 
-The package that is imported first is the one that counts. Any other that is imported after it, from
-the same files or from another copy, is the same module under another name, and so are the modules
-in it: one `TempManager`, one owner file for each root, errors that one can catch.
+The package that is imported first is used. Any later import, from the same files or from another
+copy, gives the same package and modules under another name. So there is one `TempManager` and one
+owner file for each root, and an `except` clause works with the errors of any copy.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from types import ModuleType
 from typing import Any, Final
 
 REGISTRY: Final = "_tempkeep_names"
-"""By which all copies find this module in `sys.modules`; they call `unite`."""
+"""The name of this module in `sys.modules`, where all copies find it to call `unite`."""
 
 _first = ""
 _others: tuple[str, ...] = ()
 
 
 def unite(name: str) -> None:
-    """Make the package `name`, which is being imported, the one that was imported first, if any."""
+    """Make the package `name`, now being imported, an alias of the one imported first, if any."""
     global _first, _others
     if name == _first:  # loaded again
         return
@@ -39,13 +39,13 @@ def unite(name: str) -> None:
 
 
 class _Finder:
-    """Finds `common.temp.jobs` where `tempkeep.jobs` is, and the like."""
+    """Finds, for example, `common.temp.jobs` where `tempkeep.jobs` is."""
 
     @classmethod
     def find_spec(
         cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Where a module of the program is, if `name` is one by another name than the first."""
+        """The spec of the module, if `name` is in a package imported under a later name."""
         for other in _others:
             if name.startswith(f"{other}.") and sys.modules.get(other) is sys.modules.get(_first):
                 return _spec(name, _first + name[len(other) :])
@@ -66,22 +66,22 @@ def _spec(name: str, real: str) -> ModuleSpec | None:
 
 
 class _Loader:
-    """Loads a module by giving the one that it is."""
+    """Loads an alias by returning the module that it stands for."""
 
     def __init__(self, found: ModuleSpec) -> None:
         self._found = found
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Nothing: Python makes a module, which is thrown away."""
+        """`None`: Python makes a module, which `exec_module` replaces."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the one that it is in its place, as an import allows."""
+        """Replace the module in `sys.modules` by the one that it stands for."""
         from importlib import import_module
 
         sys.modules[module.__name__] = import_module(self._found.name)
 
     def get_code(self, name: str) -> object:
-        """What `python -m` runs."""
+        """The code that `python -m` runs."""
         loader: Any = self._found.loader
         return loader.get_code(self._found.name)

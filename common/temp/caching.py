@@ -87,7 +87,7 @@ def _candidates(root: Path, name: str, key: str, version: str) -> list[str]:
     """The matching caches of this user, newest first; paths are relative to `root`."""
     category = root / _CATEGORY
     if category.is_symlink():
-        return []  # and none is made behind it
+        return []  # nor is one made behind a symlink
     try:
         names = [one for one in os.listdir(category) if read_name(one)[0] == name]
     except FileNotFoundError:

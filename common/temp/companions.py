@@ -1,4 +1,4 @@
-"""What SQLite and DuckDB keep beside a database: it goes with that, and is as much a part of it."""
+"""The files that SQLite and DuckDB keep beside a database, which are deleted with it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .store.system.at import PLAIN_FLAGS
 
 _DATABASE: Final = b"SQLite format 3\0"
 _OF_DUCKDB: Final = b"DUCK"
-"""Behind a sum of eight bytes; the log of such a database has no beginning of its own."""
+"""Follows a checksum of eight bytes; the log of such a database has no magic number."""
 _JOURNAL: Final = (JOURNAL, (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",))
 _LOG: Final = (LOG, (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"))
 _INDEX: Final = (INDEX, (b"\x18\xe2\x2d\x00", b"\x00\x2d\xe2\x18"))
-"""What their names end with, and what they begin with unless they are empty."""
+"""Their suffixes, and the bytes that they begin with unless they are empty."""
 
 _Outcome = TypeVar("_Outcome", NamedOutcome, NamedOutcome | None)
 
 
 def companions_of(path: str) -> tuple[str, ...]:
-    """The files beside the database at `path`, also if it has gone and a kill left them.
+    """The files beside the database at `path`, even if only they are left after a kill.
 
-    A name alone makes no file one of them: they begin as SQLite writes them or, beside a database,
-    are empty. The index of a log is one only with its log.
+    The name alone is not enough: a file of SQLite must begin as SQLite writes it or, beside a
+    database, be empty. The index of a log counts only together with its log.
     """
     log_of_duckdb = f"{path}{LOG_OF_DUCKDB}"
     if _first_of(log_of_duckdb) is not None and (_first_of(path) or b"")[8:12] == _OF_DUCKDB:
@@ -49,8 +49,8 @@ def companions_of(path: str) -> tuple[str, ...]:
 def changed_since(path: str, when: float, *, also_status: bool = False) -> bool:
     """Whether something beside the database at `path` was changed at `when` or later.
 
-    With a write-ahead log, the database itself may stay as it is for long. `also_status` counts the
-    change time, too, which nobody can set back.
+    With a write-ahead log, the database itself may stay unchanged for long. `also_status` counts
+    the change time, too, which cannot be set back.
     """
     for one in companions_of(path):
         try:
@@ -63,14 +63,14 @@ def changed_since(path: str, when: float, *, also_status: bool = False) -> bool:
 
 
 def delete_whole(path: str, delete: Callable[[str], _Outcome]) -> _Outcome:
-    """The outcome of `delete` for `path` and, once that is gone, for what is beside a database.
+    """The outcome of `delete` for `path` and, once that is gone, for the files beside a database.
 
     In this order: without its log, a database that stays would be damaged.
     """
     beside = companions_of(path)
     outcome = delete(path)
     if outcome is None or not outcome.is_over or os.path.lexists(path):
-        return outcome  # or somebody has already made another database there
+        return outcome  # or another database has already been made there
     for one in beside:
         found = delete(one)
         if found is None:
@@ -86,13 +86,13 @@ def delete_whole(path: str, delete: Callable[[str], _Outcome]) -> _Outcome:
 
 
 def _begins(path: str, beginnings: tuple[bytes, ...], *, or_empty: bool = False) -> bool:
-    """Whether it is a plain file, not a link, that begins with one of these."""
+    """Whether it is a regular file, not a symlink, that begins with one of these."""
     first = _first_of(path)
     return first.startswith(beginnings) if first else or_empty and first is not None
 
 
 def _first_of(path: str) -> bytes | None:
-    """The first bytes of a plain file; `None` for anything else."""
+    """The first bytes of a regular file; `None` for anything else."""
     try:
         file = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
         try:

@@ -1,4 +1,4 @@
-"""What a shell is offered after a task that takes the name of an entry, and after some flags.
+"""Shell completion of entry names after tasks that take one, and of values after some flags.
 
 Invoke completes tasks and flags. `entry_tasks` replaces the function of its program that prints
 them by the one here, which prints names after a shared task, and nothing if anything fails.
@@ -39,7 +39,7 @@ _CHOICES: Final[dict[str, dict[str, Sequence[str]]]] = {
         **dict.fromkeys(("clean", "temp_clean", "temp_check"), choices.TABLE_OR_JSON),
     },
 }
-"""What flags can be given, by their tasks."""
+"""The values of each flag, by task."""
 
 
 def complete(
@@ -57,7 +57,7 @@ def complete(
         else:
             from .commands.completing import candidates
 
-            # Nobody asked: a complaint would appear in the line that is being typed.
+            # A message would appear in the line that is being typed.
             with contextlib.redirect_stderr(io.StringIO()):
                 found = candidates(*typed)
             if found == [typed[1]]:
@@ -67,7 +67,7 @@ def complete(
 
 
 def _values(words: Sequence[str], collection: Collection) -> list[str] | None:
-    """What the flag that was typed last can be given; `None` if that is not known."""
+    """The possible values of the flag typed last; `None` if they are not known."""
     for flag, typed in pairwise([*words[-2:], ""]):
         for task, every in _CHOICES.get(flag, {}).items():
             if any(_shared(word, collection, (task,)) for word in words):
@@ -78,9 +78,9 @@ def _values(words: Sequence[str], collection: Collection) -> list[str] | None:
 
 
 def _typed(words: Sequence[str], collection: Collection) -> tuple[str, str] | None:
-    """The shared task that is to be given a name, and the beginning of that; `None` without one.
+    """The shared task that takes a name, and the beginning of the name; `None` without a task.
 
-    A shell leaves out a last word that is empty, so a name may be whole or not even begun.
+    A shell leaves out an empty last word, so the name may be complete or not begun.
     """
     tasks = {index: _shared(word, collection) for index, word in enumerate(words)}
     first = max((index for index, name in tasks.items() if name), default=None)
@@ -94,7 +94,7 @@ def _typed(words: Sequence[str], collection: Collection) -> tuple[str, str] | No
 
 
 def _shared(word: str, collection: Collection, among: Sequence[str] = _TASKS) -> str:
-    """The name of the shared task that `word` calls, if it is `among` these; else ""."""
+    """The name of the shared task that `word` calls, if it is in `among`; else ""."""
     try:
         task = collection[word]
     except (KeyError, ValueError):

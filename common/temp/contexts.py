@@ -47,7 +47,7 @@ class pytest_temp_dirs(ContextDecorator, AbstractContextManager[list[Path]]):  #
     """A context manager: empty sibling directories with exactly the given names, gone on exit.
 
     The first `num_dirs` of `names` or else of source, target, working, output, backup; after the
-    last of those temp_<index>: temp_5, temp_6 …. Without `num_dirs`, as many as there are names, or
+    last of them temp_<index>: temp_5, temp_6 …. Without `num_dirs`, as many as there are names, or
     two. They lie in an entry of the category `test` with the test's name, in the system's temporary
     directory like that of `TempManager.auto_cleanup_dir`. With `PYTEST_KEEP_TEMPS=1`, the entry is
     in the project's root and stays, and a line says where. Raises `InvalidName`, `Refused` or

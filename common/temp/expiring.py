@@ -39,8 +39,8 @@ _log = logging.getLogger(__name__)
 _FACE = "FileCleanupManager"
 
 _ALLOWED_SECONDS: Final = 1.0
-"""How long after it was last known to live a process may have made what it tracked. Whatever is
-newer was made by another, and stays.
+"""How long (seconds) after it was last seen alive a process may have made a tracked file. A newer
+file was made by another process, and stays.
 """
 
 
@@ -252,7 +252,7 @@ class ExpiringFiles(Ledger):
                 limit = max(before, mark.tried)
             if limit is not None and changed_since(path, limit):
                 continue
-            # Also where another directory is in place of the one in which it was tracked.
+            # Skip also if another directory has replaced the one in which it was tracked.
             if self._is_anothers(place) or (place.relative is not None and mark.base != base):
                 continue
             if place.relative is None:
@@ -268,10 +268,10 @@ class ExpiringFiles(Ledger):
             outcome = delete_whole(path, delete)
             if outcome.status == "failed":
                 tell(path, outcome)
-                # What has gone of a directory makes it no newer.
+                # A partial removal changes a directory, but does not make it newer.
                 mark.tried = time.time()
             done.add(outcome)
-            # What was tracked before it was made is waited for as long as it may live.
+            # A path tracked before it was made stays tracked for the maximum age.
             expected = not mark.was_there and time.monotonic() - mark.since < max_age
             mark.was_there |= outcome.status != "missing"
             if outcome.is_over and not (outcome.status == "missing" and expected):
@@ -304,7 +304,7 @@ class ExpiringFiles(Ledger):
     def _delete_left(
         self, left: list[Left], policy: Policy, before: float | None, go_on: GoOn | None
     ) -> int:
-        """Delete what others tracked, each only if nobody uses its entry; how many went."""
+        """Delete what others tracked, unless its entry is in use; return how many went."""
         went, root = 0, Path(self._root)
         with closing(
             NamedRemover(root, before=before, policy=True, spare_own=True, go_on=go_on)
@@ -314,7 +314,7 @@ class ExpiringFiles(Ledger):
                     break
                 place = self._place(os.path.join(root, one.path))
                 if place.refusal or place.relative != one.path:
-                    continue  # nobody can track that, whoever has written it down
+                    continue  # such a path cannot be tracked, even if it was recorded
                 if self._stays(one.path, policy):
                     continue
                 by = one.alive_at + _ALLOWED_SECONDS
@@ -331,13 +331,13 @@ class ExpiringFiles(Ledger):
                     tell(place.path, outcome)
                 is_another = one.is_certain if outcome is None else outcome.is_over
                 if is_another or place.path in self._tracked:
-                    # What is made there later is no longer what the dead one tracked.
+                    # A file made there later is not the one that the dead process tracked.
                     strike(one.file, one.identity, one.path)
                 went += outcome is not None and outcome.status == "done"
         return went
 
     def _stays(self, path: str, policy: Policy) -> bool:
-        """Whether what a dead process tracked was kept on purpose, or is to be."""
+        """Whether what a dead process tracked was kept on purpose, or the settings keep it."""
         root = Path(self._root)
         for part in (path, *directories_above(path)):
             if is_remainder(root, part) or excluding(
@@ -352,7 +352,7 @@ class ExpiringFiles(Ledger):
             return True  # until it can be read
 
     def _finish_killed(self, go_on: GoOn | None) -> Report:
-        """Finish what a killed clean-up left half-done, and forget who has ended and left nothing.
+        """Finish what a killed clean-up left half-done, and forget ended owners with nothing left.
 
         Raises `_Stopped` when it is told to stop; what is half-deleted is left to the next one.
         """
@@ -362,7 +362,7 @@ class ExpiringFiles(Ledger):
                 raise _Stopped
 
         look_up()
-        plan = Plan(self._root, Policy(), time.time())  # nothing that nobody tracked goes
+        plan = Plan(self._root, Policy(), time.time())  # removes nothing that was not tracked
         return execute(plan, on_freed=look_up, workers=1, face=_FACE)
 
 

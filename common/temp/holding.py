@@ -19,7 +19,7 @@ class Hold:
     def __init__(self, entries: list[tuple[Path, str]], book: Book) -> None:
         self._entries = entries
         self._book = book
-        # Taken out by the one release that counts, of this process: a child has holds of its own.
+        # Emptied by the one release that counts, in this process: a child has its own holds.
         self._holders = [os.getpid()]
 
     @property
@@ -49,8 +49,8 @@ def hold(path: str | os.PathLike[str]) -> Hold:
 
     For a process that was given the path by another: a worker that `multiprocessing` spawned, a job
     of a queue. As a context manager it is released with the block, and gives the entry's path;
-    else it lasts until `release()`, or as long as the process. Of a link, what it leads to is held
-    as well, and each link on the way. The use is noted, and counts as a change. Raises
+    else it lasts until `release()`, or as long as the process. For a symlink, its target is held
+    as well, and each symlink on the way. The use is noted, and counts as a change. Raises
     `InvalidSettings` if `path` is in no entry, `InvalidName` if that has a newline in its path,
     `StorageError` if it is gone or cannot be recorded.
     """
@@ -110,7 +110,7 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
         adopt(str(root), relative, layout_of(root, is_scratch=True), book)
         owner = owner_of(str(root), book)
         if owner.live[relative] > 1:
-            release(str(root), relative, book)  # once is enough, and ends once
+            release(str(root), relative, book)  # one lease is enough
         wait_for(root / relative)
         if inheritable:
             os.set_inheritable(owner.descriptor, True)
@@ -119,7 +119,7 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
 
 
 def _locate(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
-    """The entry that holds `path`, and those to which links in it lead."""
+    """The entry that holds `path`, and the entries to which symlinks in the path lead."""
     from .store.root.finding import entries_behind, locate
     from .store.system.userpath import users_path
 

@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Generic
 
-# All that a clean loads, now: a signal's handler may clean, and must not meet a half-loaded module.
+# Import all that a clean needs now: a signal handler may clean while a module is half loaded.
 from .auto_clean import maybe_start
 from .core.layouts import JOBS, check_job_id
 from .core.plan import Plan
@@ -50,7 +50,7 @@ _FACE: Final = "StorageRoot"
 _MAKES_WITHIN: Final = 1.0
 """How long (seconds) a process may take to make the directory of a job that it has recorded."""
 _MANY: Final = 1000
-"""From how many jobs on it is looked whether others have released some of them."""
+"""The number of jobs from which to check whether other processes have released some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class StorageRoot(Generic[Job]):
         return job
 
     def release_job(self, job_id: str) -> None:
-        """Delete the directory of a job, all of it, whoever made it; an unknown one is no error.
+        """Delete the directory of a job, whichever process made it; an unknown id is no error.
 
         What cannot be deleted is logged as a warning, and goes with the next `cleanup_all` or
         sweep. What another process holds (`hold`, `lease_fds`) is logged and stays, and so does the
@@ -176,7 +176,7 @@ class StorageRoot(Generic[Job]):
         return self._clean(Policy(everything=True, spare_work=False))
 
     def recover(self) -> int:
-        """Delete the jobs that dead processes left, for a service to begin with; how many.
+        """Delete the jobs that dead processes left, when a service starts; return how many went.
 
         Those of live processes stay, this one's included, and so does what is pinned, what no
         process has recorded as its job, or another made later under that name, and what the
@@ -194,7 +194,7 @@ class StorageRoot(Generic[Job]):
         if owner is not None and job_id in owner.live and owner.is_current():
             problem = discard(root, job_id, JOBS)
             if problem:
-                # So that `recover` knows it for a job, though it is nobody's any more.
+                # So `recover` recognises it as a job, although no process owns it any more.
                 with contextlib.suppress(TempError, OSError):
                     failed = owner_of(root, FAILED)
                     failed.record(job_id)
@@ -212,7 +212,7 @@ class StorageRoot(Generic[Job]):
                 if kept.entry.path != job_id:
                     continue
                 use, owner = kept.entry.use, own(str(self._root))
-                # If the root was replaced, that is not what this process means by that name.
+                # If the root was replaced, this is not the job that this process made.
                 was_ours = owner is not None and job_id in owner.live
                 if use is None or use.how != "owner" or was_ours:
                     return str(kept.reason)
@@ -226,7 +226,7 @@ class StorageRoot(Generic[Job]):
         return ""
 
     def _forget_released(self) -> None:
-        """Forget jobs of this process that others have released, before they are too many."""
+        """Forget jobs of this process that others have released, so that the list stays short."""
         root = str(self._root)
         owner = own(root)
         if owner is None or len(owner.live) < self._many:
@@ -263,8 +263,8 @@ class StorageRoot(Generic[Job]):
         return len(gone)
 
     def _made_later(self) -> frozenset[str]:
-        """What has the name of a dead process's job, but is another directory, or came to be, or
-        came there, after that process had last recorded one. Raises `TempError`.
+        """Directories with the name of a dead process's job that are not that job: another inode,
+        or made or moved there after the process last recorded one. Raises `TempError`.
         """
         leases = Leases(self._root)
         leases.refresh()
@@ -286,10 +286,10 @@ class StorageRoot(Generic[Job]):
 
 
 def _came_at(path: str, relative: str, arrivals: Arrivals) -> float:
-    """When the directory at `path` was made, or was moved there if that is seen to be later.
+    """When the directory at `path` was made, or moved there if that is known to be later.
 
-    A move sets the change time alone, a write in a directory the modification time as well. When
-    this program put it back, it is recorded how it was before.
+    A move sets only the change time, a write in the directory the modification time as well. If
+    this program put it back, its earlier arrival is on record.
     """
     try:
         top = os.lstat(path)

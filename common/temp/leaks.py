@@ -2,8 +2,8 @@
 
 Audit events of the interpreter report each directory that this process makes, each file in a root
 and each process that it starts, with the line of code. Owner files report what those processes
-made. Of what they made without a lease, it is only known that it was not there before. If tests run
-in parallel, another test may have made it, so it is not reported.
+made. An entry made without a lease is only known to be new. If tests run in parallel, another test
+may have made it, so it is not reported.
 """
 
 from __future__ import annotations

@@ -42,11 +42,11 @@ class Place(NamedTuple):
 
 
 class Mark:
-    """Marks a path as tracked; each call makes a new mark, so that an earlier one can be told.
+    """Marks a path as tracked; each call makes a new mark, to tell it from earlier ones.
 
-    `was_there` tells that it has been made. `tried` is when its removal failed, in seconds since
-    1970: until then, changes in it may be those of the removal. `base` tells the directory in
-    which it was tracked, as others may be mounted or moved there.
+    `was_there` says that the path has existed. `tried` is when its removal failed, in seconds since
+    1970: changes before that may come from the removal. `base` identifies the directory in which it
+    was tracked, as another may be mounted or moved there.
     """
 
     __slots__ = ("base", "since", "tried", "was_there")
@@ -81,7 +81,7 @@ class Ledger:
 
     def _start_afresh(self) -> None:
         """Track nothing: at first, and in a forked child, since the files are its parent's."""
-        # A signal's handler may call a method in the middle of another one.
+        # A signal handler may call a method in the middle of another one.
         self._lock = threading.RLock()
         self._tracked: dict[str, Mark] = {}
         self._newest = 0.0
@@ -123,13 +123,13 @@ class Ledger:
             self._forget({place.path: mark})
 
     def _lease(self, relative: str, is_tracked: bool) -> None:
-        """Record the path: its entry is in use by that, and the next run knows what was tracked."""
+        """Record the path: this puts its entry in use, and tells the next run what was tracked."""
         noted, book = _record_of(relative)
         owner = own(self._root, book)
         if not is_tracked or owner is None or noted not in owner.live:
             adopt(self._root, noted, FILES, book)
         elif not owner.is_current():
-            # Somebody removed the store or the root: make the leases again, each as often as
+            # The store or the root was removed: make the leases again, each as often as
             # before.
             adopt(self._root, noted, FILES, book)
             release(self._root, noted, book)
@@ -177,15 +177,15 @@ class Ledger:
                         self._hand_over(place.entry)
 
     def _show_life(self) -> None:
-        """Note that this process is alive, if it may be making what it tracks: `recover` takes
-        nothing that was made later. Not for ever, since a disk has to wake up for that.
+        """Note that this process is alive, if it may still be making tracked files: `recover`
+        takes nothing that was made later. It stops in time, since each note wakes up a disk.
         """
         owner = own(self._root, TRACKED)
         if owner is not None and owner.live and time.monotonic() - self._newest < _MADE_WITHIN:
             owner.show_life()
 
     def _hand_over(self, entry: str) -> None:
-        """Leave the entry to who has got its descriptors, if nothing here needs it any more."""
+        """Leave the entry to the holders of its descriptors, if nothing here needs it any more."""
         if own(self._root, Book(handed=entry)) is None:
             return
         owners = filter(None, (own(self._root, book) for book in OWN))
@@ -214,8 +214,8 @@ class Ledger:
 def _record_of(relative: str) -> tuple[str, Book]:
     """What is recorded for a tracked path, and in which book.
 
-    No record can hold a newline. What has one further down has its entry in use, and is left to
-    `cleanup_old_files` if this process is killed.
+    A record cannot hold a newline. For a path with a newline below its entry, only the entry is
+    recorded; if this process is killed, the file is left to `cleanup_old_files`.
     """
     if "\n" in relative:
         return relative.partition("/")[0], BORROWED

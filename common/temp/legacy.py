@@ -16,7 +16,7 @@ def get_temp_dir(name_prefix: str = "temp") -> Path:
     that tasks share would never be shown.
     """
     package = __name__.rpartition(".")[0]
-    # The line that calls a shim of this name is meant, not the one in the shim.
+    # Point at the line that calls a shim of this name, not at the line in the shim.
     is_shim = sys._getframe(1).f_code.co_name == get_temp_dir.__name__
     warnings.warn(
         f"get_temp_dir() is the legacy helper; call {package}.get_debug_temp_dir() instead, "

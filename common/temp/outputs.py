@@ -71,7 +71,7 @@ class OutputRoot:
                 try:
                     return Path(allocate_run(made.path))
                 except FileNotFoundError:
-                    # Somebody removed it, or a signal handler has just cleaned up.
+                    # It was removed, or a signal handler has just cleaned up.
                     if state.made is made:
                         state.forget()
                         made.remove()
