@@ -1,4 +1,4 @@
-"""Pipeline runs: started, in use while they last, and cleaned by a policy.
+"""Pipeline runs: start them, mark them as in use while they last, and clean them by a policy.
 
 A run is a directory `pipeline_artifacts_YYYYMMDD_HHMMSS` directly in its base, whoever made it.
 Nothing else in the base is touched. `python3 -m common.temp.pipeline` cleans from a command line.
@@ -57,16 +57,16 @@ _log = logging.getLogger(__name__)
 
 
 def start_run(base: str | os.PathLike[str] = ".") -> Path:
-    """The absolute path of a new, empty run in `base`, in use until this process ends.
+    """Return the absolute path of a new, empty run in `base`, in use until this process ends.
 
-    It is named by the time in UTC, `pipeline_artifacts_20250917_013040`; another in the same second
+    Its name has the time in UTC, `pipeline_artifacts_20250917_013040`; another in the same second
     is `pipeline_artifacts_20250917_013040-<a few hex digits>`. `base` is created if it is missing,
     and never deleted. If the working directory is not a place for scratch (`/`, a home directory),
-    the default is the project of the script. Raises `InvalidSettings`, `Refused` or `StorageError`.
+    the default is the script's project. Raises `InvalidSettings`, `Refused` or `StorageError`.
     """
     run = _start(base)
     workers = sys.modules.get("multiprocessing.process")
-    # A worker and a forked child end as if they were killed (`os._exit`): nobody could tell.
+    # A worker or forked child ends by `os._exit`, which cannot be told from a kill.
     if (workers is None or workers.parent_process() is None) and not is_fork():
         begin(str(run.parent), run.name, PIPELINE)
     return run
@@ -93,8 +93,8 @@ def _start(base: str | os.PathLike[str], *, in_block: bool = False) -> Path:
 def pipeline_run(base: str | os.PathLike[str] = ".") -> Iterator[Path]:
     """A context manager for a new run, as `start_run` makes it, in use until the block ends.
 
-    The run stays, however the block ends, until the policy removes it. How it ends is recorded: a
-    run that an exception or a kill ended takes no good one's place.
+    However the block ends, the run stays until the policy removes it. How it ended is recorded: a
+    run ended by an exception or a kill does not count as a good one.
     """
     run = _start(base, in_block=True)
     root, name = str(run.parent), run.name
@@ -102,7 +102,7 @@ def pipeline_run(base: str | os.PathLike[str] = ".") -> Iterator[Path]:
     begin(root, name, PIPELINE)
     try:
         yield run
-    except GeneratorExit:  # nobody left the block
+    except GeneratorExit:  # the generator was closed before the block ended
         ending = "unknown"
         raise
     except BaseException as error:
@@ -131,7 +131,7 @@ class ArtifactCleaner:
 
     A `CleanupConfig` replaces all settings. Without one, the settings of the project around the
     base apply, with the strategy moderate if they have no limit. A path replaces the
-    `cleanup_config.json` of that project. Unless one of them says otherwise, runs are archived in
+    `cleanup_config.json` of that project. Unless a setting says otherwise, runs are archived in
     `archived_pipeline_runs` beside them. Raises `InvalidSettings` for a base that is not a path.
     """
 
@@ -144,11 +144,10 @@ class ArtifactCleaner:
 
         `directories_found` counts all runs, `candidates_identified` those that the policy removes,
         `directories_archived` and `directories_deleted` those that are gone. `space_freed_bytes`
-        is measured: 0 for what was archived on the same disk. `space_archived_bytes` is what the
-        archived runs take in the archive. `errors` has a line for each run or archive that failed,
-        or for what prevented the cleanup; errors of the disk and of settings are not raised. If
-        less than `min_free_space_gb` is free afterwards, a warning is logged that says what takes
-        the space.
+        is measured: 0 for runs archived on the same disk. `space_archived_bytes` is the size of
+        the archived runs in the archive. `errors` has a line for each run or archive that failed,
+        or for what prevented the cleanup; disk and settings errors are not raised. If less than
+        `min_free_space_gb` is free afterwards, a logged warning says what takes the space.
         """
         return self._cleanup(force=force)
 
@@ -180,7 +179,7 @@ class ArtifactCleaner:
         return statistics(report, failed + unseen)
 
     def find_artifact_directories(self) -> list[Path]:
-        """The runs in the base, newest first. Raises `StorageError` or `Refused`."""
+        """Return the runs in the base, newest first. Raises `StorageError` or `Refused`."""
         from .store.claiming.scan import scan
 
         check_base(self.base_path)
@@ -190,14 +189,14 @@ class ArtifactCleaner:
         return [self.base_path / entry.path for entry in runs]
 
     def get_cleanup_candidates(self) -> list[Path]:
-        """The runs that `cleanup` would take now. Raises `TempError`."""
+        """Return the runs that `cleanup` would remove now. Raises `TempError`."""
         settings = settings_for(self.base_path, self.config, None)
         plan = plan_for(self.base_path, settings)
         return [self.base_path / step.entry.path for step in plan.steps]
 
     def check_disk_space(self) -> bool:
-        """Whether `min_free_space_gb` is free, and every other limit on the disk is kept; always
-        true if there is none. Raises `InvalidSettings`.
+        """Return whether there is as much free space as `min_free_space_gb` and the other disk
+        limits require; true if there are none. Raises `InvalidSettings`.
         """
         policy = settings_for(self.base_path, self.config, None).policy
         free, capacity = space_of(self.base_path)
@@ -207,7 +206,7 @@ class ArtifactCleaner:
     def save_config(self, config_path: str | os.PathLike[str] = CONFIG_JSON) -> None:
         """Write `config` to a file; see `pipeline_config.save_config`.
 
-        Without a `CleanupConfig`, that is the file that `config` names, or the defaults.
+        If `config` is a path, that file's settings are written; if it is `None`, the defaults.
         """
         config = self.config
         if config is None:
@@ -219,7 +218,7 @@ class ArtifactCleaner:
     def load_config(self, config_path: str | os.PathLike[str] = CONFIG_JSON) -> CleanupConfig:
         """Read `config` from a file, for every `cleanup` from now on, and return it.
 
-        Raises `InvalidSettings`; then it stays as it was.
+        Raises `InvalidSettings`, and then leaves `config` unchanged.
         """
         self.config = load_config(config_path)
         return self.config
@@ -230,18 +229,17 @@ def cleanup_after_pipeline_run(
     keep_current: bool = True,
     strategy: CleanupStrategy = CleanupStrategy.MODERATE,
 ) -> dict[str, Any]:
-    """Clean the runs beside the last one; returns what `ArtifactCleaner.cleanup` does.
+    """Clean the runs beside the last one; return the same result as `ArtifactCleaner.cleanup`.
 
-    The base is that of the last run that this thread or task has started, else this process; if
-    there is none, the working directory. Runs in use stay. So does the last run, whichever process
-    started it, unless `keep_current` is false: then this process gives it up, and the limits
-    decide; but not if another thread started it, or its block is that of another task.
+    The base is that of the last run started by this thread or task, else by this process, else
+    the working directory. Runs in use stay. So does the last run, whichever process started it,
+    unless `keep_current` is false: then this process gives up its lease and the limits decide,
+    unless another thread started the run or its block belongs to another task.
 
-    The limits of `strategy` replace those that the project has configured; its other settings
-    apply. What goes is archived in `archived_pipeline_runs` in the base, unless `archive` or
-    `archive_before_delete` is set to false there, or another `archive_location`. The log calls
-    it `pipeline_name`. Errors of the disk and of settings are not raised but in `errors`, and
-    logged as warnings.
+    The limits of `strategy` replace the project's configured limits; its other settings apply.
+    Runs are archived in `archived_pipeline_runs` in the base, unless the project sets `archive` or
+    `archive_before_delete` to false, or another `archive_location`. The log uses `pipeline_name`.
+    Disk and settings errors are not raised: they are in `errors`, and logged as warnings.
     """
     run = started_runs.last()
     try:
@@ -267,14 +265,14 @@ def cleanup_after_pipeline_run(
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Exit with one line; argparse would print the usage before it."""
+        """Exit with one line, without the usage that argparse prints first."""
         self.exit(2, f"error: {plain(message)}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Clean as the command line says, and exit.
 
-    With 0 (done, or nothing to do), 1 (some run failed), 2 (bad argument or setting) or 3
+    Exits with 0 (done, or nothing to do), 1 (some run failed), 2 (bad argument or setting) or 3
     (refused).
     """
     try:
@@ -316,7 +314,7 @@ def _command(given: argparse.Namespace) -> int:
     if given.save_config is not None:
         return _save(given)
     base = _absolute("." if given.base is None else given.base)
-    # If it is missing, its name is wrong, or its disk is not mounted.
+    # A missing base is a typing error, or its disk is not mounted.
     if not base.is_dir():
         raise InvalidSettings(f"--base: {base} is not a directory; give the directory of the runs")
     settings = settings_for(base, given.config, given.strategy)

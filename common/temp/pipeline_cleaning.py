@@ -1,4 +1,4 @@
-"""How the runs in a base are cleaned: the settings, the plan, the sweep, and what it counts."""
+"""The cleaning of the runs in a base: settings, plan, sweep and statistics."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from .store.root.values import check_strategy
 from .store.system.userpath import users_path
 
 Config: TypeAlias = CleanupConfig | str | os.PathLike[str] | None
-"""All settings, the path of a `cleanup_config.json` of the project, or what the project has."""
+"""All settings, the path of a `cleanup_config.json`, or `None` for the project's own settings."""
 
 Keep: TypeAlias = Path | Literal["newest"] | None
-"""The run that a clean keeps in any case: this one, or the newest, whoever started it."""
+"""The run that a clean always keeps: this path, or the newest, whichever process started it."""
 
 
 def settings_for(base: Path, config: Config, strategy: str | None) -> Settings:
-    """The settings for the runs in `base`; `strategy` overrides them. Raises `InvalidSettings`.
+    """Return the settings for the runs in `base`; `strategy` overrides them. Raises `InvalidSettings`.
 
     Runs are archived unless a setting says otherwise.
     """
@@ -55,9 +55,10 @@ def settings_for(base: Path, config: Config, strategy: str | None) -> Settings:
 
 
 def plan_for(base: Path, settings: Settings, keep: Keep = None) -> Plan:
-    """What a clean of the runs in `base` would do. Raises `StorageError` or `Refused`.
+    """Return the plan for cleaning the runs in `base`. Raises `StorageError` or `Refused`.
 
-    A run to `keep` is kept by its exact name: a full disk may have no room for a lease.
+    The run to `keep` is excluded by name instead of leased: a full disk may have no room for a
+    lease.
     """
     from .store.sweep.prepare import prepare
 
@@ -75,7 +76,7 @@ def plan_for(base: Path, settings: Settings, keep: Keep = None) -> Plan:
 
 
 def sweep(base: Path, settings: Settings, *, force: bool, keep: Keep) -> Report:
-    """The outcomes for the runs in `base`; for a dry run, a report without outcomes."""
+    """Clean the runs in `base` and return the report; for a dry run, it has no outcomes."""
     from .store.sweep.sweep import execute
 
     plan = plan_for(base, settings, keep)
@@ -98,7 +99,7 @@ def check_base(base: Path) -> None:
 
 
 def statistics(report: Report | None, errors: Sequence[str]) -> dict[str, Any]:
-    """What a clean returns; without a `report`, one that was prevented by the `errors`."""
+    """Return the result of a clean; without a `report`, the `errors` prevented it."""
     plan = report.plan if report is not None else None
     done = report.done if report is not None else ()
     went = [outcome.step.disposal for outcome in done if not outcome.stays]

@@ -1,4 +1,4 @@
-"""What a pipeline's runs are cleaned by, as a value: the settings of `cleanup_config.json`."""
+"""The settings of `cleanup_config.json`, by which pipeline runs are cleaned, as a value."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ class CleanupStrategy(Enum):
 
 @dataclass(slots=True)
 class CleanupConfig:
-    """The settings of `cleanup_config.json` as a value; `None` leaves it to the strategy.
+    """The settings of `cleanup_config.json` as a value; a field that is `None` is left to the strategy.
 
     `exclude_patterns` are shell globs for whole names, such as `*_20250917_*`; one without a
     wildcard, such as `20250917`, matches each run whose name contains it. `keep_files` are globs of
-    files that stay when their run goes. Both are lists of its own, also if given as another
-    sequence. `max_age`, `keep_within`, `foreign_for` and
-    `archive_keep` are times with a unit, such as `7d`, and
-    exclude the fields with the unit in their name. A relative `archive_location` is relative to the
-    base; with the strategy `ARCHIVE`, runs are archived in any case. Without a strategy (`None`),
-    only the limits that are given apply. It may be changed at any time; the next clean uses that.
+    files that stay when their run goes. Both are copied to new lists. `max_age`, `keep_within`,
+    `foreign_for` and `archive_keep` are durations with a unit, such as `7d`; they cannot be
+    combined with the fields that have the unit in their name. A relative `archive_location` is relative to the
+    base; with the strategy `ARCHIVE`, runs are always archived. Without a strategy (`None`), only
+    the given limits apply. Fields may be changed at any time; the next clean uses the new values.
 
-    Raises `InvalidSettings` for a value that the file could not have; one that was set later is an
-    error of the clean.
+    Raises `InvalidSettings` for a value that is invalid in the file; an invalid value that is set
+    later is an error of the clean.
     """
 
     strategy: CleanupStrategy | None = CleanupStrategy.MODERATE
@@ -76,11 +75,11 @@ class CleanupConfig:
             self.strategy = CleanupStrategy(self.strategy)
 
     def settings(self, base: Path) -> Settings:
-        """These settings for the runs in `base`, whatever its project has configured."""
+        """Return these settings for the runs in `base`, without those of its project."""
         return of_config(base, self._said(), type(self).__name__)
 
     def _said(self) -> dict[str, Any]:
-        """The content of the file, with strings instead of enums and paths."""
+        """Return the content of the file, with strings instead of enums and paths."""
         said = {key: value for key, value in asdict(self).items() if value is not None}
         for key, value in said.items():
             if isinstance(value, CleanupStrategy):
@@ -90,15 +89,15 @@ class CleanupConfig:
             elif isinstance(value, tuple):
                 said[key] = [*value]
         if said.get("strategy") == CleanupStrategy.ARCHIVE.value:
-            # In a file, false beside it would make that strategy delete.
+            # In a file, false for this key would make the strategy `archive` delete.
             said.pop("archive_before_delete", None)
         return said
 
 
 def load_config(config_path: str | os.PathLike[str]) -> CleanupConfig:
-    """The settings in a `cleanup_config.json`. Raises `InvalidSettings`, naming file and key.
+    """Return the settings in a `cleanup_config.json`. Raises `InvalidSettings`, naming file and key.
 
-    One that names no strategy has none, so that nothing goes by a limit that it does not set.
+    A file without a strategy gives none, so that only limits set in the file apply.
     """
     path = users_path(config_path)
     said = read_config(path)
@@ -108,7 +107,7 @@ def load_config(config_path: str | os.PathLike[str]) -> CleanupConfig:
 
 
 def save_config(config: CleanupConfig, config_path: str | os.PathLike[str]) -> None:
-    """Write the settings to a `cleanup_config.json`, in one step; an existing one is replaced.
+    """Write the settings to a `cleanup_config.json` atomically, replacing an existing one.
 
     Raises `InvalidSettings`, `Refused` or `StorageError`.
     """

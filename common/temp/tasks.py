@@ -30,7 +30,7 @@ __all__ = [
     "temp_status",
     "temp_unpin",
 ]
-__all__ = Offered(__all__)  # a host's own tasks stay, wherever it imports these
+__all__ = Offered(__all__)  # a host's own tasks win, wherever in its file it imports these
 
 
 _ALL_PROJECTS = "All projects of the monorepo, not only this one."
@@ -131,7 +131,7 @@ def temp_clean(
     """Clean scratch entries by the given limits, else by the configured policy, else everything.
 
     Command-line limits replace configured ones. Entries in use or pinned stay. Without any limit it
-    lists what goes and asks, on a terminal. Exits with 0 (done, or nothing to do), 1 (some entry
+    lists what would go and, on a terminal, asks first. Exits with 0 (done, or nothing to do), 1 (some entry
     failed), 2 (bad argument or setting) or 3 (refused or declined).
     """
     from .commands.clean import clean
@@ -174,7 +174,7 @@ def temp_clean(
     },
 )
 def temp_adopt(c: Context, dry_run: bool = False, all_projects: bool = False) -> None:
-    """Move the legacy helper's entries in .tmp into a category, and list what is in .temp.
+    """Move entries of the legacy helper in .tmp into a category, and list the contents of .temp.
 
     Only directories named <label>_<epoch> move. Entries in use, pinned or excluded stay, and
     symlinks in .tmp are left alone. Exits with 0 (done, or nothing to do) or 1 (some entry failed).
@@ -292,9 +292,9 @@ def clean(
 ) -> None:
     """Clean this project's build artefacts and scratch; never what git tracks.
 
-    Scratch is cleaned as by temp-clean without arguments, the older .temp included, and without
-    --ask it never asks. Artefacts go if an ignore rule of git names them, or if they certainly come
-    from a tool; the others are listed. What a running process needs stays.
+    Scratch is cleaned as by temp-clean without arguments, the older .temp included; without --ask
+    it never asks. Artefacts are removed if a git ignore rule covers them or if a tool certainly
+    made them; the others are listed. Anything a running process needs stays.
     """
     from .commands.artefacts import ArtefactArguments, clean_artefacts
 
