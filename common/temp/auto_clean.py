@@ -1,8 +1,8 @@
 """The setting `auto_clean`: making an entry starts a clean in the background when one is due.
 
-The caller only looks whether it may be due, at most once in ten minutes for each directory, and
-starts a process that finds out. When it is next due is the modification time of a file in the
-store.
+The caller only checks whether one may be due, at most once in ten minutes for each directory, and
+starts a process that finds out. The time when the next one is due is stored as the modification
+time of a file in the store.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LARGEST: Final = 4 << 20
 _PACKAGE: Final = __name__.rpartition(".")[0]
 
 _START: Final = 'exec "$@" </dev/null >/dev/null 2>&1 &'
-"""The shell ends at once, so that nobody has to wait for the clean, which the system adopts."""
+"""The shell exits at once and init adopts the clean, so that the caller need not wait for it."""
 
 _asked: dict[str, float] = {}
 
@@ -46,7 +46,7 @@ _asked: dict[str, float] = {}
 def maybe_start(directory: str) -> None:
     """Start the configured clean of the project around `directory`, if it may be due.
 
-    Mostly that is one look at a clock; to start a process takes a few milliseconds. Never raises.
+    Usually this only reads a clock; starting a process takes a few milliseconds. Never raises.
     """
     now = time.monotonic()
     if now < _asked.get(directory, 0.0):
@@ -63,7 +63,7 @@ def maybe_start(directory: str) -> None:
 
 
 def _mentions(project: Path) -> float | None:
-    """When the settings of `project` last changed, if they mention `auto_clean`."""
+    """Return when the settings of `project` last changed; `None` if they lack `auto_clean`."""
     times = [0.0] if _VARIABLE in os.environ else []
     for directory in {project, find_monorepo(project)}:
         with contextlib.suppress(OSError, Unreadable):
@@ -74,7 +74,7 @@ def _mentions(project: Path) -> float | None:
 
 
 def _may_be_due(root: Path, settings: float) -> bool:
-    """Whether a clean may be due; then it is left to the process that is started."""
+    """Return whether a clean may be due; if so, put off the next check."""
     now = time.time()
     check_store(root)
     with contextlib.suppress(FileNotFoundError), opened_in(root, STORE) as store:
@@ -89,8 +89,8 @@ def _may_be_due(root: Path, settings: float) -> bool:
 
 @contextlib.contextmanager
 def noted(root: Path) -> Iterator[int]:
-    """The file in the store of `root`, open; made if it is missing. Raises `OSError`, or
-    `Refused` if it may not be one of this program.
+    """Open the file in the store of `root`, made if it is missing. Raises `OSError`, or
+    `Refused` if this program may not have made it.
     """
     with opened_in(root, STORE) as store:
         descriptor = open_own(NAME, os.O_RDWR | os.O_CREAT, dir_fd=store, place=str(root / STORE))
@@ -101,7 +101,7 @@ def noted(root: Path) -> Iterator[int]:
 
 
 def put_off(root: Path, due: float) -> None:
-    """Have a clean be due at that time (seconds since 1970). Raises `OSError`."""
+    """Make the next clean due at the time `due` (seconds since 1970). Raises `OSError`."""
     with opened_in(root, STORE) as store:
         set_time(NAME, due, dir_fd=store, place=str(root / STORE))
 
@@ -115,7 +115,7 @@ def _start(project: Path) -> None:
         f"import sys; sys.path.append({str(home)!r})\n"
         f"from {_PACKAGE}.schedule.automatic import main; main()"
     )
-    # -P: a module of the project that has the name of this package must not hide it.
+    # -P: a module of the project with the same name must not shadow this package.
     command = [sys.executable, "-P", "-c", code]
     own = {key: value for key, value in os.environ.items() if key != PROJECT}
     own["PWD"] = str(project)

@@ -1,4 +1,4 @@
-"""A thread that cleans up every so often, as long as what it cleans for is there."""
+"""A thread that cleans up at intervals until the object it cleans for is garbage-collected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 _BEAT_SECONDS: Final = 0.5
-"""How often it is noted that the process is alive; what a recovery allows for is twice that."""
+"""How often the process is recorded as alive; a recovery tolerates twice that."""
 
 
 class _Cleaner(Protocol):
@@ -31,8 +31,8 @@ class Periodic:
         self._where = where
         self._shown = time.monotonic()
         self._is_stopping = False
-        # Reentrant, as no Event is: a signal's handler or the garbage collection may stop it while
-        # this very thread looks whether it is stopped.
+        # Reentrant, unlike an Event's lock: a signal handler or the garbage collector may call
+        # `stop` while this thread is checking whether it is stopped.
         self._woken = threading.Condition(threading.RLock())
         # A thread that referred to the cleaner would keep it alive.
         self._cleaner = weakref.ref(cleaner, lambda _: self.stop())
@@ -58,7 +58,7 @@ class Periodic:
         return not self._is_stopping
 
     def _run(self) -> None:
-        self.ended.set_running_or_notify_cancel()  # from here on nobody can cancel it
+        self.ended.set_running_or_notify_cancel()  # it can no longer be cancelled
         try:
             self._round(first=True)
             due = time.monotonic() + self._seconds

@@ -9,9 +9,9 @@ from pathlib import Path
 def pin(path: str | os.PathLike[str], reason: str) -> Path:
     """Keep the entry that holds `path` until it is unpinned; returns the entry's absolute path.
 
-    The reason is shown wherever the entry is. Pinning again replaces it. Of a link, what it leads
-    to is kept as well, and each link on the way. Raises `InvalidSettings` if `path` is in no entry,
-    `StorageError` if the pin cannot be written or the entry is gone.
+    The reason is shown wherever the entry is. Pinning again replaces it. If the entry is a symlink,
+    its target is kept as well, and each symlink on the way. Raises `InvalidSettings` if `path` is
+    in no entry, `StorageError` if the pin cannot be written or the entry is gone.
     """
     from .store.root.finding import entries_behind, locate
     from .store.root.pinning import link_name, pin_there
@@ -29,7 +29,7 @@ def pin(path: str | os.PathLike[str], reason: str) -> Path:
 def unpin(path: str | os.PathLike[str]) -> bool:
     """Let the entry that holds `path` be cleaned again; returns whether it was pinned.
 
-    What a link leads to is kept by it no more, but by a pin of its own, or on another link to it.
+    The target of a symlink stays pinned if it has its own pin, or one on another symlink to it.
     Raises `InvalidSettings` if `path` is in no entry, `StorageError` if the pin cannot be removed.
     """
     from .store.root.finding import entries_behind, locate

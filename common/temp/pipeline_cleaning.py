@@ -24,14 +24,14 @@ from .store.root.values import check_strategy
 from .store.system.userpath import users_path
 
 Config: TypeAlias = CleanupConfig | str | os.PathLike[str] | None
-"""All settings, the path of a `cleanup_config.json`, or `None` for the project's own settings."""
+"""The settings, the path of a `cleanup_config.json`, or `None` for the project's own settings."""
 
 Keep: TypeAlias = Path | Literal["newest"] | None
 """The run that a clean always keeps: this path, or the newest, whichever process started it."""
 
 
 def settings_for(base: Path, config: Config, strategy: str | None) -> Settings:
-    """Return the settings for the runs in `base`; `strategy` overrides them. Raises `InvalidSettings`.
+    """Return the settings for runs in `base`; `strategy` overrides them. Raises `InvalidSettings`.
 
     Runs are archived unless a setting says otherwise.
     """

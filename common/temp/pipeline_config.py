@@ -28,15 +28,16 @@ class CleanupStrategy(Enum):
 
 @dataclass(slots=True)
 class CleanupConfig:
-    """The settings of `cleanup_config.json` as a value; a field that is `None` is left to the strategy.
+    """The settings of `cleanup_config.json` as a value; `None` leaves a field to the strategy.
 
     `exclude_patterns` are shell globs for whole names, such as `*_20250917_*`; one without a
     wildcard, such as `20250917`, matches each run whose name contains it. `keep_files` are globs of
     files that stay when their run goes. Both are copied to new lists. `max_age`, `keep_within`,
     `foreign_for` and `archive_keep` are durations with a unit, such as `7d`; they cannot be
-    combined with the fields that have the unit in their name. A relative `archive_location` is relative to the
-    base; with the strategy `ARCHIVE`, runs are always archived. Without a strategy (`None`), only
-    the given limits apply. Fields may be changed at any time; the next clean uses the new values.
+    combined with the fields that have the unit in their name. A relative `archive_location` is
+    relative to the base; with the strategy `ARCHIVE`, runs are always archived. Without a strategy
+    (`None`), only the given limits apply. Fields may be changed at any time; the next clean uses
+    the new values.
 
     Raises `InvalidSettings` for a value that is invalid in the file; an invalid value that is set
     later is an error of the clean.
@@ -95,7 +96,7 @@ class CleanupConfig:
 
 
 def load_config(config_path: str | os.PathLike[str]) -> CleanupConfig:
-    """Return the settings in a `cleanup_config.json`. Raises `InvalidSettings`, naming file and key.
+    """Return the settings of a `cleanup_config.json`; raises `InvalidSettings` with file and key.
 
     A file without a strategy gives none, so that only limits set in the file apply.
     """

@@ -1,7 +1,7 @@
 """The pytest plugin: directories for tests, kept if the test fails, and leak checks.
 
-pytest loads it wherever tempkeep is installed, so it imports nothing that a run without it does not
-need. PYTEST_DONT_REWRITE: there is nothing in it to rewrite.
+pytest loads it wherever tempkeep is installed, so everything that a run without its fixtures does
+not need is imported late. PYTEST_DONT_REWRITE: it has no assertions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _KEEP_TEMPS = "PYTEST_KEEP_TEMPS"
 _RUN_ID = "tempkeep_run"
-"""The key that gives workers of pytest-xdist the id of their run."""
+"""The key under which pytest-xdist workers get the id of their run."""
 
 
 class TempLeakWarning(pytest.PytestWarning):
@@ -35,7 +35,7 @@ class TempLeakWarning(pytest.PytestWarning):
 
 
 class _Scratch(NamedTuple):
-    """The entry of one test, or of what `temp_dir_factory` makes."""
+    """The entry of one test, or of `temp_dir_factory`."""
 
     root: str
     relative: str
@@ -92,7 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _lease_basetemp(config: pytest.Config) -> None:
-    """If `tmp_path` lies in an entry, mark that as in use during the run."""
+    """If `tmp_path` is inside an entry, lease that entry during the run."""
     given = config.getoption("basetemp", None)
     temporary = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
     for path in (os.path.abspath(given or temporary), os.path.realpath(given or temporary)):
@@ -104,7 +104,7 @@ def _lease_basetemp(config: pytest.Config) -> None:
     from .store.root.around import lease_around
 
     if given is None:
-        # The name that pytest gives it. In a root for all temporary files, it is an entry itself.
+        # The name that pytest uses. If the root holds all temporary files, it is itself an entry.
         import getpass
 
         try:
@@ -122,7 +122,7 @@ def _lease_basetemp(config: pytest.Config) -> None:
 
 
 def _is_scratch(directory: str) -> bool:
-    """Whether `directory` is a root of this program or lies in one, by a cheap check."""
+    """Return whether `directory` is in a root of this program or is one, by a cheap check."""
     return any(
         above.name == ".tmp" or (above / ".tempkeep").is_dir()
         for above in (Path(directory), *Path(directory).parents)
@@ -154,8 +154,8 @@ def _id_of(config: pytest.Config) -> str:
 def temp_root(request: pytest.FixtureRequest) -> Path:
     """The test's own empty directory, `.tmp/test/<test name>_<epoch>` in the test's project.
 
-    If the test passes, it is removed at once. If the test fails, it is kept, and the report says
-    where, until three later runs of pytest have kept some. With `--keep-temps` it is always kept.
+    It is removed at once if the test passes. If the test fails, it is kept until three later pytest
+    runs have kept directories, and the report says where. With `--keep-temps` it is always kept.
     """
     return _scratch_of(request).path
 
@@ -164,9 +164,9 @@ def temp_root(request: pytest.FixtureRequest) -> Path:
 def temp_dirs(request: pytest.FixtureRequest) -> list[Path]:
     """Empty sibling directories in `temp_root`: source and target, unless the test asks for others.
 
-    Ask by a marker, `@pytest.mark.temp_dirs(3)` or `@pytest.mark.temp_dirs(names=["in", "out"])`,
-    or by indirect parametrization with a number, a list of names, or a dictionary of both. For
-    fixtures of a class, a module or the session there is `temp_dir_factory`.
+    Use a marker, `@pytest.mark.temp_dirs(3)` or `@pytest.mark.temp_dirs(names=["in", "out"])`,
+    or indirect parametrization with a number, a list of names, or a dictionary of both. For
+    fixtures of a class, a module or the session, use `temp_dir_factory`.
     """
     names = _names_asked_for(request)
     above = _scratch_of(request).path
@@ -207,8 +207,8 @@ def _names(count: int | None = None, names: Sequence[str] | None = None) -> list
 def temp_dir_factory(request: pytest.FixtureRequest) -> TempDirFactory:
     """Makes directories for fixtures of any scope, in one entry of this run of pytest.
 
-    It has `mktemp(basename, numbered=True)` and `getbasetemp()`, as `tmp_path_factory`. The entry
-    goes when the run ends. If a test that uses it fails, it is kept like that of the test.
+    It has `mktemp(basename, numbered=True)` and `getbasetemp()`, like `tmp_path_factory`. The entry
+    is removed when the run ends, or kept if a test that uses it fails.
     """
     from .dir_factory import TempDirFactory
 
@@ -227,7 +227,7 @@ def _scratch_of(request: pytest.FixtureRequest) -> _Scratch:
 
 
 def _make(config: pytest.Config, directory: Path, name: str) -> _Scratch:
-    """A new entry in the root of `directory`, which this run removes unless it is kept."""
+    """Make an entry in the root of `directory`; this run removes it unless it is kept."""
     from .contexts import label_of
     from .errors import TempError
     from .store.sweep.runs import Run
@@ -243,7 +243,7 @@ def _make(config: pytest.Config, directory: Path, name: str) -> _Scratch:
 
 
 def _root_of(config: pytest.Config, directory: Path) -> str:
-    """The root of the project that `directory` is part of, else of pytest's rootdir."""
+    """Return the root of the project that contains `directory`, else of pytest's rootdir."""
     from .store.project.place import root_for
 
     roots = config.stash.setdefault(_roots, {})
@@ -254,7 +254,7 @@ def _root_of(config: pytest.Config, directory: Path) -> str:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Remove the entry of a test that passed, after its other teardown."""
+    """Remove the entry of a passed test, after its other teardown."""
     result = yield
     if _scratch in item.stash:
         scratch = item.stash[_scratch]
@@ -278,7 +278,7 @@ def pytest_runtest_makereport(
     """Keep the entry of a test that fails, and say where it is."""
     report = yield
     used = [item.stash.get(_scratch, None)]
-    # The request also knows fixtures that were asked for by `getfixturevalue`.
+    # The request also lists fixtures requested with `getfixturevalue`.
     if "temp_dir_factory" in getattr(getattr(item, "_request", None), "fixturenames", ()):
         used.append(item.config.stash.get(_shared, None))
     for scratch in filter(None, used):
@@ -311,7 +311,7 @@ def _keep(item: pytest.Item, scratch: _Scratch, report: pytest.TestReport, why: 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """End this run's leases, and remove what all but the newest runs kept."""
+    """End this run's leases, and remove kept entries of all but the newest runs."""
     try:
         return (yield)
     finally:
@@ -324,9 +324,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 
 class _LeakCheck:
-    """Reports what tests leave behind; registered if `--temp-leaks` is given.
+    """Reports directories that tests leave behind; registered if `--temp-leaks` is given.
 
-    What a fixture with a wider scope than the test makes is checked when that fixture ends.
+    Directories made by a fixture of wider scope are checked when that fixture ends.
     """
 
     def __init__(self, config: pytest.Config, watch: Watch) -> None:
@@ -345,7 +345,7 @@ class _LeakCheck:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        # The value of the variable that pytest sets and that child processes inherit.
+        # As in PYTEST_CURRENT_TEST, which child processes inherit.
         test = item.nodeid.replace("\0", "(null)")
         self._watch.begin(test, {self._root, _root_of(item.config, item.path.parent)})
         return (yield)
@@ -389,7 +389,7 @@ class _LeakCheck:
 
 
 def _spelled(found: Sequence[Left], config: pytest.Config) -> str:
-    """One line for each, with the code's path relative to pytest's rootdir."""
+    """Return a line for each, with the code's path relative to pytest's rootdir."""
     from .report.text import plain
 
     lines = []

@@ -1,8 +1,8 @@
-"""Tasks that a host imports beside its own: their short flags, and what happens on equal names.
+"""Tasks that a host imports beside its own: their short flags, and how name clashes are resolved.
 
-Invoke hands a flag that a task does not know to its own core, where `-d` is `--debug`: what looks
-like a preview would clean. And of two tasks with one name, invoke keeps the later. So one method of
-its parser and one of its collections are replaced here, for shared tasks alone.
+Invoke passes a flag that a task does not know to its own core, where `-d` is `--debug`: what looks
+like a preview would clean. Of two tasks with the same name, invoke keeps the later. So a method of
+its parser and one of its collections are replaced here, for shared tasks only.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class SharedArgument(Argument):
         self.__dict__.update(argument.__dict__)
 
     def __repr__(self) -> str:
-        """The flag, as invoke's own errors name it."""
+        """Return the flag as invoke's own errors show it."""
         return "/".join(map(to_flag, self.names))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # At each start invoke's parser copies every argument of every task, attribute by attribute.
-        # None of these is changed in place, but for a list.
+        # Only a list value is ever changed in place.
         copied = object.__new__(type(self))
         copied.__dict__.update(self.__dict__)
         if isinstance(self._value, list):
@@ -57,7 +57,7 @@ class SharedArgument(Argument):
 
 
 class SharedTask(Task):  # type: ignore[type-arg] # cannot be subscripted when it runs
-    """A task with the short flags of `LETTERS`, which takes no others but `-h`."""
+    """A task with the short flags of `LETTERS`; it accepts no others except `-h`."""
 
     _argspec: tuple[Callable[..., Any], Signature] | None = None
 
@@ -65,7 +65,7 @@ class SharedTask(Task):  # type: ignore[type-arg] # cannot be subscripted when i
         super().__init__(*arguments, **{**options, "auto_shortflags": False})
 
     def argspec(self, body: Callable[..., Any]) -> Signature:
-        """The signature of `body` without the context; invoke asks twice for it, at each start."""
+        """The signature of `body` without the context; cached, since invoke asks for it twice."""
         if self._argspec is None or self._argspec[0] is not body:
             self._argspec = body, super().argspec(body)
         return self._argspec[1]
@@ -81,9 +81,9 @@ class SharedTask(Task):  # type: ignore[type-arg] # cannot be subscripted when i
 
 
 class Offered(list[str]):
-    """The names for a star import, but for those that the importing module has bound otherwise.
+    """The names for a star import, without those that the importing module has already bound.
 
-    A star import takes them one by one, by index; nothing else does.
+    Only a star import gets them one by one, by index.
     """
 
     def __getitem__(self, index: Any) -> Any:
@@ -95,7 +95,7 @@ class Offered(list[str]):
 
 
 class UnknownFlag(ParseError, Exit):
-    """A short flag that a shared task does not have. Invoke prints it, and ends with 2."""
+    """A short flag that a shared task does not have. Invoke prints it and exits with 2."""
 
     def __init__(self, message: str) -> None:
         ParseError.__init__(self, message)
@@ -103,7 +103,7 @@ class UnknownFlag(ParseError, Exit):
 
 
 def _handle(machine: ParseMachine, token: str) -> None:
-    """As invoke does, but for a short flag that a shared task does not have."""
+    """Do what invoke does, but reject a short flag that a shared task does not have."""
     context = machine.context
     if (
         len(token) == 2
@@ -129,7 +129,7 @@ def _add_task(
     aliases: Sequence[str] | None = None,
     default: bool | None = None,
 ) -> None:
-    """As invoke does, but of two tasks with one name the one that is not shared stays."""
+    """Do what invoke does, but prefer a task that is not shared to a shared one of that name."""
     names = map(collection.transform, (name or task.name, *task.aliases, *(aliases or ())))
     others = [one for one in names if one in collection.tasks]
     if not isinstance(task, SharedTask):

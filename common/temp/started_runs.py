@@ -1,4 +1,4 @@
-"""The runs of pipelines that this process has started, and who in it may give each up."""
+"""The pipeline runs that this process has started, and which thread or task may give each up."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class _Who(NamedTuple):
 
 
 _mine: ContextVar[Path | None] = ContextVar("_mine", default=None)
-"""The last run that this thread or task has started."""
+"""The last run started by this thread or task."""
 
 _last: Path | None = None
-"""The last run that this process has started."""
+"""The last run started by this process."""
 
 _leased: dict[Path, _Who] = {}
-"""The runs that are still leased, and who started each."""
+"""The runs that are still leased, each with the thread and task that started it."""
 
 _blocks: set[Path] = set()
-"""Those whose block has not ended."""
+"""The runs whose block has not ended."""
 
 
 def add(run: Path, *, in_block: bool) -> None:
-    """Note that the caller has started `run` and leased it, for a block or until it ends."""
+    """Record that the caller has started and leased `run`, for a block or its whole life."""
     global _last
     _last = run
     _leased[run] = _caller()
@@ -47,22 +47,22 @@ def add(run: Path, *, in_block: bool) -> None:
 
 
 def last() -> Path | None:
-    """The last run that this thread or task has started, else this process."""
+    """Return the last run started by this thread or task, else by this process."""
     return _mine.get() or _last
 
 
 def let_go(run: Path) -> None:
-    """End the lease that this process took to start the run; once, since others may exist."""
+    """End, only once, the lease that this process took to start the run; there may be others."""
     _blocks.discard(run)
     if _leased.pop(run, _Who()).process == os.getpid():
         release(str(run.parent), run.name)
 
 
 def give_up(run: Path) -> None:
-    """Let the limits decide on the run: it counts as no good one, unless it still ends well.
+    """Let the limits decide on the run; it does not count as a good one, unless it still ends well.
 
-    Not if it may still be at work elsewhere: in the block of another thread or task, or in a thread
-    that has nothing to do with this one.
+    Does nothing if the run may still be in use elsewhere: in the block of another thread or task,
+    or in a thread unrelated to this one.
     """
     starter, caller = _leased.get(run, _Who()), _caller()
     is_ours = starter == caller

@@ -131,8 +131,8 @@ def temp_clean(
     """Clean scratch entries by the given limits, else by the configured policy, else everything.
 
     Command-line limits replace configured ones. Entries in use or pinned stay. Without any limit it
-    lists what would go and, on a terminal, asks first. Exits with 0 (done, or nothing to do), 1 (some entry
-    failed), 2 (bad argument or setting) or 3 (refused or declined).
+    lists what would go and, on a terminal, asks first. Exits with 0 (done, or nothing to do), 1
+    (some entry failed), 2 (bad argument or setting) or 3 (refused or declined).
     """
     from .commands.clean import clean
     from .commands.clean_arguments import CleanArguments, flagged

@@ -1,7 +1,7 @@
-"""Files with a time to live: gone at the end of a block, or when they are old.
+"""Files with a time to live: deleted at the end of a block, or when they are old.
 
-`FileCleanupManager` tracks files, usually in one directory that belongs to it. There, each file is
-in use while its process lives, and the next run deletes what a killed one left.
+`FileCleanupManager` tracks files, usually in one directory of its own. There, each file is in use
+while its process lives, and the next run deletes the files left by a killed run.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class TempFileContext(_UntilExit, AbstractContextManager[Path]):
     """A context manager: the absolute path of a file, which is deleted when the block ends.
 
     The file need not exist. `keep()` keeps it, and so does an error in the block if
-    `cleanup_on_error` is false. Only a file of exactly that name is deleted, and what SQLite keeps
-    beside it: a directory stays, and of a symlink only the link goes. A failure to delete is logged
-    as a warning, so that it does not hide an error of the block. If the process is killed, the file
-    stays, unless it is tracked.
+    `cleanup_on_error` is false. Only a file of exactly that name is deleted, with SQLite's files
+    beside it: a directory stays, and for a symlink only the link is deleted. A failure to delete is
+    logged as a warning, so that it does not hide an error of the block. If the process is killed,
+    the file stays, unless it is tracked.
     """
 
     def __enter__(self) -> Path:
@@ -82,11 +82,11 @@ class TempFileContext(_UntilExit, AbstractContextManager[Path]):
 class temp_file_async(  # noqa: N801 - like a function
     _UntilExit, AsyncContextDecorator, AbstractAsyncContextManager[Path]
 ):
-    """The same for `async with`: the file is deleted in a thread, also if the task is cancelled.
+    """`TempFileContext` for `async with`: deletes in a thread, even if the task is cancelled.
 
     It can decorate a coroutine function. A cancellation during the deletion is raised once the file
-    is gone. A thread that is still making the file when the block ends is not noticed: use
-    `finish_in_thread` to wait for it.
+    is gone. It does not notice a thread that is still making the file when the block ends: use
+    `finish_in_thread` to wait for that.
     """
 
     async def __aenter__(self) -> Path:
@@ -103,9 +103,9 @@ class temp_file_async(  # noqa: N801 - like a function
 
 
 async def finish_in_thread(work: Callable[[], T]) -> T:
-    """The result of `work`, run in a thread that even a cancelled task waits for.
+    """Return the result of `work`, run in a thread that even a cancelled task waits for.
 
-    For threads that make or write a file that is to be deleted afterwards.
+    Use it for threads that write a file which is deleted afterwards.
     """
     try:
         context = contextvars.copy_context()
@@ -125,23 +125,23 @@ async def _wait_for(future: asyncio.Future[T]) -> T:
             cancelled = error
     if cancelled is not None:
         if not future.cancelled():
-            future.exception()  # retrieved, so that asyncio does not warn about it
+            future.exception()  # retrieve it, so that asyncio does not warn
         raise cancelled
     return future.result()
 
 
 class FileCleanupManager(ExpiringFiles):
-    """Deletes tracked files in `base_temp_dir`, each when it is old.
+    """Deletes each tracked file in `base_temp_dir` once it is old.
 
-    The directory is made if missing, belongs to the user and is never deleted, and neither is what
-    nobody tracked, there or elsewhere. `async with` cleans what a killed run left, starts the
+    The directory is made if missing, belongs to the user and is never deleted; nor are untracked
+    files, there or elsewhere. `async with` deletes the files left by killed runs, starts the
     periodic clean-up, and stops it at the end; it deletes nothing at the end (call
-    `cleanup_all_tracked` for that). A file is as old as its modification time, also if it was
-    tracked a moment ago, and a directory as the newest change anywhere inside.
+    `cleanup_all_tracked` for that). A file's age counts from its modification time, even if it was
+    tracked a moment ago; a directory's, from the newest change anywhere inside.
 
     Deletions run in a thread, and even a cancelled task waits for them. A manager can be used from
-    any thread, and from several event loops in turn. What cannot be deleted is logged as a warning
-    and stays tracked. Raises `InvalidSettings`, `Refused` or `StorageError`.
+    any thread, and from several event loops in turn. A failure to delete is logged as a warning,
+    and the file stays tracked. Raises `InvalidSettings`, `Refused` or `StorageError`.
     """
 
     async def cleanup_file(self, file_path: AnyPath) -> bool:
@@ -149,20 +149,20 @@ class FileCleanupManager(ExpiringFiles):
         return await finish_in_thread(partial(self._cleanup_file, file_path))
 
     async def cleanup_directory(self, directory: AnyPath, recursive: bool = True) -> bool:
-        """Whether `directory` is gone; also true if it was missing.
+        """Delete `directory`; return whether it is gone, which is true if it was missing.
 
-        What lies inside is then no longer tracked. It stays while another process holds a lease on
-        it and, unless `recursive`, if it is not empty.
+        Its content is then no longer tracked. It stays while another process holds a lease on it
+        and, unless `recursive`, if it is not empty.
         """
         return await finish_in_thread(partial(self._cleanup_directory, directory, recursive))
 
     async def cleanup_old_files(self, max_age_hours: float | None = None) -> Cleaned:
         """Delete what is older than `max_age_hours` (`default_ttl_hours`), and return the result.
 
-        It deletes tracked files and directories alone: a directory that nobody tracked stays,
-        empty or not. So do pinned entries, and a directory in which another manager tracks
-        something. What is tracked and missing is no longer tracked, unless it was never made:
-        that is waited for as long as it may live. Raises `InvalidSettings`.
+        Only tracked files and directories are deleted: untracked directories stay, empty or not.
+        So do pinned entries, and directories in which another manager tracks something. A missing
+        path is no longer tracked; one that was never made stays tracked for its time to live.
+        Raises `InvalidSettings`.
         """
         return await finish_in_thread(partial(self._cleanup_old_files, max_age_hours))
 
@@ -173,10 +173,10 @@ class FileCleanupManager(ExpiringFiles):
     async def recover(self) -> int:
         """Delete what killed runs were tracking in `base_temp_dir`; how many entries went.
 
-        What a run tracked that ended by itself goes once it is older than `default_ttl_hours`. What
-        was changed more than a second after its run was last known to live stays, since it may
-        be somebody else's. A run shows that it lives whenever it tracks or untracks anything, and
-        all the time while its periodic clean-up runs.
+        Files tracked by a run that ended normally go once they are older than `default_ttl_hours`.
+        A file changed more than a second after its run was last known to be alive stays, since
+        another program may have written it. A run records that it is alive whenever it tracks or
+        untracks anything, and all the time while its periodic clean-up runs.
         """
         return await finish_in_thread(self._recover)
 
@@ -203,11 +203,11 @@ class ThreadedFileCleanupManager(ExpiringFiles):
         return self._cleanup_file(file_path)
 
     def cleanup_directory(self, directory: AnyPath, recursive: bool = True) -> bool:
-        """Whether `directory` is gone, as it is if it was missing."""
+        """Delete `directory`; return whether it is gone, which is true if it was missing."""
         return self._cleanup_directory(directory, recursive)
 
     def cleanup_old_files(self, max_age_hours: float | None = None) -> Cleaned:
-        """Delete what is older than `max_age_hours` (`default_ttl_hours`); what that did."""
+        """Delete what is older than `max_age_hours` (`default_ttl_hours`); return the result."""
         return self._cleanup_old_files(max_age_hours)
 
     def cleanup_all_tracked(self) -> int:

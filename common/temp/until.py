@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 _open: dict[str, str] = {}
-"""The paths of the blocks that have not ended, and their roots."""
+"""The root of each path whose block has not ended."""
 
 
 @contextmanager
@@ -21,12 +21,12 @@ def until_exit(root: str, make: Callable[[], str]) -> Iterator[Path]:
     """Yield the path that `make` made in `root`, and remove its entry when the block ends.
 
     A failure to remove it is logged as a warning and left to the next sweep, so that it does not
-    hide an error of the block. A block that is still open when the process exits, as that of a
-    generator which nobody ran to its end, ends then.
+    hide an error of the block. A block still open when the process exits, such as that
+    of a generator that was never exhausted, ends then.
     """
     path = make()
     if not _open:
-        # Here, so that it runs before what ends the ownership, which `make` has loaded.
+        # Registered after `make` has loaded the handler that ends the ownership, to run before it.
         atexit.unregister(_end_all)
         atexit.register(_end_all)
     _open[path] = root

@@ -37,7 +37,7 @@ _NAMES: Final = ("temp", "tempkeep")
 _NOT_COPIED: Final = frozenset({"__pycache__", MANIFEST}.union(*((n, f"{n}.py") for n in LEFT_OUT)))
 _LINE: Final = "# tempkeep {version}: a copy made, and kept up to date, by `tempkeep vendor`.\n"
 _SURE: Final = {"__init__.py", "core/retention.py"}
-"""What every copy has, and the host's own packages do not."""
+"""Files that every copy has and that the host's own packages do not have."""
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN_FLAGS
 _MOST_MANIFEST: Final = 1 << 20
@@ -54,11 +54,11 @@ class _Copy(NamedTuple):
 def vendor(directory: str, *, dry_run: bool = False) -> int:
     """Copy the package into `directory`, or update the copy there. Returns the exit code.
 
-    Raises `Refused` if the copy has local changes, if something else is in its place, if that is a
-    symlink, or if the path leads through a symlink that git tracks or another user made.
+    Raises `Refused` if the copy has local changes, if something else (a symlink too) is in its
+    place, or if the path leads through a symlink that git tracks or another user made.
     """
     target = _target(directory)
-    real = check_way(target).parent  # what is put there after this look is no way
+    real = check_way(target).parent  # a symlink put there after this check is not followed
     content = _content()
     new = _Copy(__version__, {name: _digest(data) for name, data in content.items()})
     old = _old(target)
@@ -85,7 +85,7 @@ def vendor(directory: str, *, dry_run: bool = False) -> int:
 
 
 def _target(directory: str) -> Path:
-    """The path of the copy: `directory` if it has the package's name or is a copy, else in it."""
+    """Return the path of the copy: `directory` if so named or already a copy, else inside it."""
     if not directory:
         raise InvalidSettings("vendor: give the directory for the copy")
     path = Path(os.path.abspath(users_path(directory)))
@@ -98,7 +98,7 @@ def _shown(path: str | Path) -> str:
 
 
 def _needs(target: Path) -> list[str]:
-    """How to use the copy and what it needs, in a few lines."""
+    """Return a few lines on how to use the copy and what it needs."""
     above = target.parent
     parts = [target.name]
     if str(above) != os.getcwd():
@@ -121,7 +121,7 @@ def _needs(target: Path) -> list[str]:
 
 
 def _content() -> dict[str, bytes]:
-    """The files of a copy, relative with `/`, however this package is installed."""
+    """Return the files of a copy by relative path with `/`, however this package is installed."""
     found = {}
     for name, item in _files(files(__package__ or ""), ""):
         found[name] = item.read_bytes()
@@ -147,7 +147,7 @@ def _digest(data: bytes) -> str:
 
 
 def _old(target: Path) -> _Copy | None:
-    """The unchanged copy at `target`; `None` if nothing is there. Raises `Refused` otherwise."""
+    """Return the unchanged copy at `target`, `None` if nothing is there, else raise `Refused`."""
     try:
         mode = os.lstat(target).st_mode
     except FileNotFoundError:
@@ -181,14 +181,14 @@ def _old(target: Path) -> _Copy | None:
 
 
 def _demand_unmounted(target: Path) -> None:
-    """Raise `Refused` if something is mounted in that directory: its files belong elsewhere."""
+    """Raise `Refused` if something is mounted below `target`, whose files belong elsewhere."""
     for point in sorted(mounts_below(str(target))):
         where = _shown(target / point)
         raise Refused(f"{where} is a mount point, so nothing was copied; unmount it")
 
 
 def _manifest(target: Path) -> _Copy | None:
-    """The manifest of the copy; `None` if there is no valid one."""
+    """Return the manifest of the copy, or `None` if there is no valid one."""
     try:
         said = json.loads(_read(target / MANIFEST, _MOST_MANIFEST))
         version, digests = said["version"], said["files"]
@@ -201,7 +201,7 @@ def _manifest(target: Path) -> _Copy | None:
 
 
 def _changes(target: Path, old: _Copy) -> tuple[list[str], list[str]]:
-    """New or changed files, and missing ones; files that Python compiled do not count."""
+    """Return the new or changed files, and the missing ones; compiled files do not count."""
     found = []
     missing = set(old.digests)
     for above, directories, names in walk(target, onerror=_fail):
@@ -236,7 +236,7 @@ def _is(path: Path, digest: str) -> bool:
 
 
 def _read(path: Path, most: int = -1) -> bytes:
-    """The data of a regular file; raises `OSError` for a link, a FIFO and so on."""
+    """Return the data of a regular file. Raises `OSError` for a symlink, a FIFO and so on."""
     with open(os.open(path, os.O_RDONLY | PLAIN_FLAGS), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
@@ -247,30 +247,30 @@ def _read(path: Path, most: int = -1) -> bytes:
 
 
 def _stay_alone(above: int, directory: Path) -> None:
-    """Keep any other copying out of the open directory until it is closed. Raises `Refused` if one
-    is at work there.
+    """Lock the open directory against other copies until it is closed. Raises `Refused` if another
+    process holds the lock.
     """
     if not lock_file(above):
         raise Refused(f"another process copies to {_shown(directory)}; wait until it has ended")
 
 
 def _put(above: int, target: Path, content: Mapping[str, bytes], new: _Copy) -> None:
-    """Have the copy in its place, whole: what was there stays whole until then, and goes after.
+    """Put the copy in place atomically: an old one stays complete until then, and is removed after.
 
-    `above` is the open directory of the target, and all is written relative to it: whoever may
-    write there moves a half-made copy, and puts links in its place, to no effect.
+    `above` is the open directory of the target, and everything is written relative to descriptors:
+    moving the unfinished copy and putting symlinks in its place has no effect.
     """
     aside = _aside(target)
-    at.mkdir(aside.name, dir_fd=above)  # never into what somebody has put there
+    at.mkdir(aside.name, dir_fd=above)  # fails if anything is there already
     with opened_below(above, aside.name, unmounted=True) as top:
         if hasattr(os, "geteuid") and at.fstat(top).st_uid != os.geteuid():
             raise Refused(f"{_shown(aside)} was replaced at this instant; move it away")
         said = json.dumps({"version": new.version, "files": dict(new.digests)}, indent=1)
-        # Last, so that what has one is complete.
+        # The manifest comes last, so that a directory with a manifest is complete.
         _write(top, str(aside), {**content, MANIFEST: f"{said}\n".encode()})
     old = _old(target)
     if old is None:
-        # Over an empty directory, too, and over nothing else.
+        # This replaces an empty directory, and nothing else.
         at.rename(aside.name, target.name, src_dir_fd=above, dst_dir_fd=above)
         return
     _exchange(above, aside, target)
@@ -285,7 +285,7 @@ def _put(above: int, target: Path, content: Mapping[str, bytes], new: _Copy) -> 
 
 
 def _write(top: int, place: str, content: Mapping[str, bytes]) -> None:
-    """Write the files, in their order, into the new and empty directory that is open at `top`."""
+    """Write the files, in the given order, into the new, empty directory open at `top`."""
     made = set()
     for path, data in content.items():
         *parts, name = path.split("/")
@@ -302,7 +302,7 @@ def _write(top: int, place: str, content: Mapping[str, bytes]) -> None:
 
 
 def _demand_unchanged(aside: Path) -> None:
-    """Raise `Refused` if that is not a directory, or a copy with local changes."""
+    """Raise `Refused` if `aside` is not a directory, or is a copy with local changes."""
     if not stat.S_ISDIR(os.lstat(aside).st_mode):
         raise Refused(f"{_shown(aside)} is in the way; move it away")
     _demand_unmounted(aside)
@@ -313,19 +313,19 @@ def _demand_unchanged(aside: Path) -> None:
 
 
 def _discard(above: int, aside: Path, new: _Copy) -> None:
-    """Remove a copy that is out of its place, by the names of its files: anything else stays."""
+    """Remove the copy at `aside` by the names of its files; anything else stays."""
     known = _manifest(aside) or new
     _empty(above, aside.name, "", {MANIFEST, *known.digests}, aside)
 
 
 def _empty(parent: int, name: str, base: str, wanted: Set[str], shown: Path) -> None:
-    """Remove the directory `name` of the open `parent`, and what is `wanted` in it, by paths that
-    begin with `base`. What is mounted there stays, and raises `OSError`.
+    """Remove the directory `name` of the open `parent`, and the `wanted` files in it, as paths that
+    begin with `base`. Raises `OSError` for a mount point, which stays.
     """
     with opened_below(parent, name, unmounted=True) as directory:
         with at.scandir(directory) as items:
             kinds = {item.name: item.is_dir(follow_symlinks=False) for item in items}
-        # The manifest last, as the rest is known by it.
+        # The manifest is removed last, as it names the other files.
         for item in sorted(kinds, key=lambda one: (one == MANIFEST, one)):
             if kinds[item]:
                 _empty(directory, item, f"{base}{item}/", wanted, shown / item)
@@ -340,7 +340,7 @@ def _empty(parent: int, name: str, base: str, wanted: Set[str], shown: Path) -> 
 
 
 def _tidy(above: int, target: Path, new: _Copy) -> None:
-    """Remove what a run that was killed has left."""
+    """Remove what a killed run has left."""
     for leftover in (_aside(target), _between(_aside(target))):
         if os.path.lexists(leftover):
             _demand_unchanged(leftover)
@@ -356,8 +356,8 @@ def _between(aside: Path) -> Path:
 
 
 def _exchange(above: int, one: Path, other: Path) -> None:
-    """Exchange two directories in the open one above: on Linux at once, elsewhere so that a kill
-    between leaves one aside, whole.
+    """Exchange two directories in open directory `above`: atomically on Linux; elsewhere, a kill
+    in between leaves one of them aside, complete.
     """
     number = _exchange_at_once(above, one.name, other.name)
     if number in (errno.ENOSYS, errno.EINVAL):
@@ -369,7 +369,7 @@ def _exchange(above: int, one: Path, other: Path) -> None:
 
 
 def _exchange_at_once(above: int, one: str, other: str) -> int:
-    """The `errno` of Linux's `renameat2`; 0 if it was done."""
+    """Return the `errno` of Linux's `renameat2`, or 0 on success."""
     import ctypes
 
     exchange = 2

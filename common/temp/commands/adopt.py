@@ -1,4 +1,4 @@
-"""`temp-adopt`: takes over what the older helper left in `.tmp` and `.temp`."""
+"""`temp-adopt`: takes over the older helper's entries in `.tmp`, and lists `.temp`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .tracked import kept_as_tracked, tracked_in
 
 
 def adopt(*, dry_run: bool, all_projects: bool) -> int:
-    """Move the older helper's entries into `uncategorized`, and list `.temp`; the exit code."""
+    """Move the older helper's entries to `uncategorized`, list `.temp`; return the exit code."""
     now = time.time()
     places = [
         place
@@ -43,7 +43,7 @@ def adopt(*, dry_run: bool, all_projects: bool) -> int:
 
 
 def _adopt(place: Place, now: float, dry_run: bool) -> tuple[bool, int]:
-    """Adopt the entries of one root; whether there was nothing to report, and the exit code."""
+    """Adopt the entries of one root; return whether nothing was reported, and the exit code."""
     exclude = place.settings.policy.of(UNCATEGORIZED).exclude
     survey = adoption.survey(place.root, exclude, now)
     if survey.moves:
@@ -68,7 +68,7 @@ def _adopt(place: Place, now: float, dry_run: bool) -> tuple[bool, int]:
 
 
 def _moving_nothing_tracked(survey: Survey, project: Path) -> Survey:
-    """`survey` without the moves of what git tracks, which it would see as deletions."""
+    """Return `survey` without moves of tracked files, which git would see as deletions."""
     from ..store.project.tracked import Tracked
 
     tracked = Tracked(project)

@@ -1,4 +1,4 @@
-"""The artefacts of one project: which go, which stay and why, as a plan."""
+"""The plan for the artefacts of one project: which go, which stay, and why."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .places import Place
 
 
 class Wanted(NamedTuple):
-    """Which artefacts are to go.
+    """Which artefacts to remove.
 
-    Only those of `presets`, if given, in place of what is configured. Only what is unchanged for
-    `older_than` seconds, if given. With `include_active`, those of a project in which a process
-    works go too, but none that it works in. With `measured`, their sizes are asked for.
+    If `presets` are given, only theirs, instead of the configured ones. If `older_than` is given,
+    only those unchanged for that many seconds. With `include_active`, also those of a project in
+    which a process works, but not an artefact that it works in. With `measured`, they are measured.
     """
 
     presets: tuple[str, ...] | None = None
@@ -50,7 +50,7 @@ class Project:
     def __init__(
         self, place: Place, top: int, wanted: Wanted, now: float, others: Iterable[Path]
     ) -> None:
-        """What is in the projects `others` belongs to those."""
+        """Artefacts inside the projects `others` are left to those."""
         self.directory = place.settings.project
         self.place = place._replace(root=self.directory)
         self.top = top
@@ -78,7 +78,7 @@ class Project:
         )
 
     def draft(self, progress: Callable[[int, int], None]) -> Draft:
-        """What goes and what stays of it; `progress` is told how many artefacts and bytes go."""
+        """Return what goes and what stays; `progress` gets the number of artefacts and bytes."""
         steps: list[Step] = []
         kept: list[Verdict] = []
         size = 0
@@ -94,16 +94,16 @@ class Project:
                 steps.append(Step(entry, "delete", Reason(ARTEFACT, "goes", artefact.pattern)))
                 size += entry.size
                 progress(len(steps), size)
-        # An egg-info goes last: it says what made the build beside it, which a next clean has to
-        # know.
+        # An egg-info goes last: it tells what made the build beside it, which the next clean needs
+        # if this one is interrupted.
         steps.sort(key=lambda step: step.entry.path.endswith(".egg-info"))
         plan = Plan(str(self.directory), Policy(), self._now, tuple(steps), tuple(kept))
         return Draft(self.place, plan)
 
     def why_kept_by_now(self, entry: Entry) -> str:
-        """Why the artefact must stay although it was to go, by what is there now; "" if it goes.
+        """Return why a planned artefact must stay after all, from a new look; "" if it goes.
 
-        Who is at work is asked last, for the rest takes long where there is much.
+        Running processes are checked last, since the other checks of a large artefact take long.
         """
         artefact = self._artefacts[entry.path]
         unsure = self._wanted.include_unsure
@@ -131,7 +131,7 @@ class Project:
         return self._why_recent("its project changed", changed, where)
 
     def _builds(self, artefact: Artefact) -> str:
-        """Who works in a project of many modules, of which the source of the artefact is one."""
+        """Return who works in a multi-module project that contains the artefact's source."""
         return next(
             (
                 who

@@ -1,4 +1,4 @@
-"""What people read of a clean of artefacts: each of them, and the totals."""
+"""The text output of a clean of artefacts: a line for each, and the totals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .printing import say
 
 
 class ArtefactLines:
-    """Prints the artefacts as they go, the totals of each project, and those of all."""
+    """Prints each artefact as it goes, the totals of each project, and the overall totals."""
 
     all_roots = False
 
@@ -22,11 +22,11 @@ class ArtefactLines:
 
     @property
     def any(self) -> bool:
-        """Whether there was an artefact, be it kept."""
+        """Whether there was an artefact, kept or not."""
         return bool(self._totals)
 
     def done(self, line: str) -> None:
-        """Print the line of one that is gone."""
+        """Print the line of an artefact that is gone."""
         say(line)
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:

@@ -49,7 +49,7 @@ class ArtefactArguments(NamedTuple):
 
 
 def clean_artefacts(given: ArtefactArguments) -> int:
-    """Clean build artefacts and scratch, or with presets only artefacts; the exit code."""
+    """Clean build artefacts and scratch, or with presets only artefacts; return the exit code."""
     choose(given.output, "--format", TABLE_OR_JSON)
     older_than = (
         None if given.older_than is None else read_duration(given.older_than, "--older-than")
@@ -79,7 +79,7 @@ def clean_artefacts(given: ArtefactArguments) -> int:
         scratch: list[Draft] = []
         if presets is None:
             scratch = draft_all(_with_old_roots(places), limits, arguments, now, sizes=sizes)
-        # Git is asked last, right before deleting begins.
+        # Git is queried last, right before deleting begins.
         projects = [
             Project(place, top, wanted, now, directories)
             for place, top in zip(of_projects, tops, strict=True)
@@ -101,14 +101,14 @@ def clean_artefacts(given: ArtefactArguments) -> int:
 
 
 def _of_projects(places: Sequence[Place]) -> list[Place]:
-    """The root of each project; none where nothing is built, and git is not asked."""
+    """Return the root of each project; none outside a project, where nothing is built."""
     if places[0].settings.project in homeless_projects():
         return []
     return [place for place in places if not (place.is_extra or place.is_configured)]
 
 
 def _with_old_roots(places: Sequence[Place]) -> list[Place]:
-    """What scratch is cleaned of: `places`, and the older roots of the projects."""
+    """Return the roots whose scratch is cleaned: `places`, and the older roots of the projects."""
     projects = _of_projects(places)
     if not projects:
         project = places[0].settings.project
@@ -129,7 +129,7 @@ def _carry_out(
     given: ArtefactArguments,
     now: float,
 ) -> int:
-    """Remove what the drafts name, artefacts first, and report it; the exit code."""
+    """Remove what the drafts name, artefacts first, and report it; return the exit code."""
     lines = ArtefactLines()
     json = Json(now, dry_run=given.dry_run) if given.output == "json" else None
     removed: list[Outcome] = []
@@ -152,7 +152,7 @@ def _carry_out(
 
 
 def _remove(project: Project, plan: Plan, sink: Sink, removed: list[Outcome]) -> Report:
-    """Remove the artefacts of one project, and add what goes to `removed`."""
+    """Remove the artefacts of one project, and add the outcomes to `removed`."""
     outcomes: list[Outcome] = []
     freed, path = 0, ""
     line = ProgressLine("cleaning:", _ARTEFACTS)
@@ -182,7 +182,7 @@ def _remove(project: Project, plan: Plan, sink: Sink, removed: list[Outcome]) ->
 
 
 def _remove_one(project: Project, step: Step) -> Outcome:
-    # Checked again: somebody may have started to work here while the others were removed.
+    # Checked again: a process may have started to work here while others were removed.
     if why := project.why_kept_by_now(step.entry):
         return Outcome(step, "skipped", why)
     gone = project.remove(step.entry)
@@ -193,7 +193,7 @@ def _remove_one(project: Project, step: Step) -> Outcome:
 
 
 def _without_tracked(draft: Draft, projects: Sequence[Project], given: ArtefactArguments) -> Draft:
-    """`draft` without what git tracks in its project; in the first, if it is of none of them."""
+    """Return `draft` without what git tracks in its project, or in the first if it has none."""
     directory = draft.place.settings.project
     project = next((one for one in projects if one.directory == directory), projects[0])
     unsure = given.include_unsure
