@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from common.temp.holding import hold
 from common.temp.pins import pin
 from common.temp.store.root.allocation import allocate
 from common.temp.store.sweep.planfile import read_plan
@@ -135,6 +136,11 @@ def another(path: Path) -> None:
     make_entry(path.parent, path.name, age_hours=30)
 
 
+def used(path: Path) -> None:
+    with hold(path):
+        pass
+
+
 def taken(path: Path) -> None:
     pin(path, "for Ann")
 
@@ -146,6 +152,7 @@ def taken(path: Path) -> None:
         (copied_in, "has changed meanwhile, in what it holds"),
         (another, "is no longer the one that was looked at"),
         (shutil.rmtree, "is gone already"),
+        (used, "has been used, or moved, meanwhile"),
         (taken, "is kept: pinned: for Ann"),
     ],
 )

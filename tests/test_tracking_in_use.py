@@ -21,7 +21,11 @@ from common.temp import expiring
 from common.temp.core.layouts import FILES
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.system.birth import born_at
-from common.temp.tracking import FileCleanupManager, ThreadedFileCleanupManager
+from common.temp.tracking import (
+    FileCleanupManager,
+    TempFileContext,
+    ThreadedFileCleanupManager,
+)
 from tests.driven import Driven
 from tests.store.children import until
 from tests.support import (
@@ -457,6 +461,26 @@ def test_one_s_own_file_goes_from_a_directory_that_another_process_uses_too(
         own = files.file("sub/own")
         assert files.cleanup_file(own) is True
         assert names(base / "sub") == ["theirs"]
+
+
+def test_all_that_is_tracked_goes_but_for_what_is_pinned_or_held_by_another(
+    base: Path, kind: Any
+) -> None:
+    files = Driven(kind, base)
+    for name in ("free", "pinned", "held/one"):
+        files.file(name)
+    files.manager.track_file(base / "held")
+    write_pin(base, "pinned", "evidence", FILES)
+    with ExitStack() as stack, TempFileContext(base / "block") as path:
+        path.touch()
+        both = [str(base / "held"), str(path)]
+        holds = f"from common.temp import hold; list(map(hold, {both}))"
+        holder = process(f"{holds}; print('ready', flush=True); input()", cwd=base.parent)
+        stack.enter_context(holder)
+        assert files.cleanup_all_tracked() == 1
+    assert names(base) == ["block", "held", "pinned"]
+    assert files.cleanup_all_tracked() == 2
+    assert names(base) == ["block", "pinned"]
 
 
 MIDWAY = """

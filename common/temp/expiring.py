@@ -96,13 +96,11 @@ class ExpiringFiles(Ledger):
         self._periodic: Periodic | None = None
 
     def get_stats(self) -> Stats:
-        """What is tracked, how large it is, and what is configured.
-
-        Reads the size of each tracked file: with many files, call it in a thread.
+        """What is tracked, how large, and what is configured; with many files, call it in a thread:
+        it reads the size of each.
         """
-        with self._lock:
-            known = list(self._tracked)
-        found = [_measure(path) for path in known]
+        known = self._known()
+        found = [_measure(path) for path, _ in known]
         length = sum(one.length for one in found)
         return {
             "tracked_files": len(known),
@@ -113,6 +111,10 @@ class ExpiringFiles(Ledger):
             "default_ttl_hours": self.default_ttl_hours,
             "cleanup_interval_minutes": self.cleanup_interval_minutes,
         }
+
+    def _known(self) -> list[tuple[str, Mark]]:
+        with self._lock:
+            return list(self._tracked.items())
 
     def start_periodic_cleanup(self) -> None:
         """Clean up every `cleanup_interval_minutes`, in a thread; a second call does nothing.
@@ -169,31 +171,32 @@ class ExpiringFiles(Ledger):
         return outcome.is_over
 
     def _cleanup_all_tracked(self) -> int:
-        with self._lock:
-            known = list(self._tracked.items())
         removed = 0
-        for path, mark in known:
+        for path, mark in self._known():
             place = self._place(path)
-            if self._is_anothers(place):
-                outcome = NamedOutcome("skipped", "another manager tracks something in it")
-            else:
-                outcome = self._delete(place, "either", mark)
+            outcome = NamedOutcome("skipped", "another manager tracks something in it")
+            if not self._is_anothers(place):
+                outcome = self._delete(place, "either", mark, policy=True)
             if outcome.is_over:
                 self._forget({path: mark})
             tell(path, outcome)
             removed += outcome.status == "done"
         return removed
 
-    def _delete(self, place: Place, kind: Kind, mark: Mark | None) -> NamedOutcome:
-        """Delete what the caller named."""
+    def _delete(
+        self, place: Place, kind: Kind, mark: Mark | None, *, policy: bool = False
+    ) -> NamedOutcome:
+        """Delete what the caller named; by a `policy`, what is pinned or in use stays."""
         if place.refusal or (place.relative is None and mark is None):
             if not os.path.lexists(place.path):
                 return NamedOutcome("missing")
             why = place.refusal or f"lies outside {self._root} and was never tracked"
             return NamedOutcome("skipped", why)
         if place.relative is None:
-            return delete_whole(place.path, lambda path: delete_elsewhere(path, kind))
-        with closing(NamedRemover(Path(self._root))) as remover:
+            return delete_whole(
+                place.path, lambda path: delete_elsewhere(path, kind, policy=policy)
+            )
+        with closing(NamedRemover(Path(self._root), policy=policy)) as remover:
             return delete_whole(
                 place.path,
                 lambda path: remover.delete(self._below(path), kind, ours=mark is not None),
@@ -240,10 +243,8 @@ class ExpiringFiles(Ledger):
         done: _Sum,
         go_on: GoOn | None,
     ) -> None:
-        with self._lock:
-            known = list(self._tracked.items())
         base = self._base()
-        for path, mark in known:
+        for path, mark in self._known():
             if go_on is not None and not go_on():
                 return
             place = self._place(path)

@@ -167,7 +167,9 @@ class FileCleanupManager(ExpiringFiles):
         return await finish_in_thread(partial(self._cleanup_old_files, max_age_hours))
 
     async def cleanup_all_tracked(self) -> int:
-        """Delete all that is tracked, however old; how many went."""
+        """Delete everything tracked, however old, and return how many went. What is pinned, or in
+        use by another process, stays.
+        """
         return await finish_in_thread(self._cleanup_all_tracked)
 
     async def recover(self) -> int:
@@ -211,7 +213,9 @@ class ThreadedFileCleanupManager(ExpiringFiles):
         return self._cleanup_old_files(max_age_hours)
 
     def cleanup_all_tracked(self) -> int:
-        """Delete all that is tracked, however old; how many went."""
+        """Delete everything tracked, however old, and return how many went. What is pinned, or in
+        use by another process, stays.
+        """
         return self._cleanup_all_tracked()
 
     def recover(self) -> int:

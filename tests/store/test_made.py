@@ -673,9 +673,10 @@ def test_a_pattern_that_matches_source_is_refused(
 def test_a_package_that_is_called_as_an_artefact_is_source(project: Path) -> None:
     """Its author may not have noticed that the usual rule for `build/` ignores it."""
     files = ("src/app/__init__.py", "src/app/build/core.py", "tools/dist/__init__.py", "build/x.o")
-    packages = ("internal/build/build.go", "web/src/build/index.ts", "a/b/dist/A.java")
+    packages = "internal/build/build.go", "web/src/build/index.ts", "a/b/dist/A.java"
+    others = ("native/src/build/graph.cpp", "tools/build/release.sh", "lib/app/build/plan.rb")
     built = ("web/dist/index.d.ts", "web/dist/index.js", "c/build/config.h", "build/x.py")
-    every = (*files, *packages, *built)
+    every = (*files, *packages, *others, *built)
     write(
         project, {".gitignore": "build/\ndist/\n", "__init__.py": "", **dict.fromkeys(every, "x")}
     )
@@ -686,5 +687,5 @@ def test_a_package_that_is_called_as_an_artefact_is_source(project: Path) -> Non
 
     assert (project / "src" / "app" / "build" / "core.py").exists()
     assert (project / "tools" / "dist" / "__init__.py").exists()
-    assert all((project / path).exists() for path in packages)
+    assert all((project / path).exists() for path in (*packages, *others))
     assert not any((project / path).parent.exists() for path in built)

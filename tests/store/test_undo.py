@@ -517,13 +517,14 @@ def test_what_somebody_works_on_where_it_was_set_aside_stays(two: Path, what: st
     assert held(two) == []
 
 
-def test_an_archive_in_which_somebody_works_stays_on_a_low_disk(root: Path) -> None:
+@pytest.mark.parametrize("hours", [0, 30])
+def test_an_archive_in_which_somebody_works_stays_on_a_low_disk(root: Path, hours: int) -> None:
     archive = root.parent / "archive"
     for name in ("x", "y"):
         make_entry(root, f"debug/{name}", age_hours=31)
     swept(root, EVERYTHING, disposal="archive", archive=archive)
-    for manifest in archive.glob(f"*{MANIFEST}"):
-        set_aside_earlier(manifest, 30)
+    for manifest in archive.glob(f"*{MANIFEST}") if hours else ():
+        set_aside_earlier(manifest, hours)
     (archive / "debug__x" / "new").write_text("work")
     swept(root, Policy(min_free_space=1 << 60), archive=archive)
     assert stored(archive) == ["debug__x"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,19 @@ def test_a_large_file_is_work_unless_a_hook_pushes_it(root: Path, there: Path) -
 def test_what_is_in_a_submodule_that_is_not_checked_out_is_work(root: Path, there: Path) -> None:
     (there / "libs" / "module" / "driver.c").write_text("mine")
     assert kept(root) == "git: 1 uncommitted file in work/review/clone"
+
+
+def test_a_change_that_keeps_size_and_time_is_work(root: Path, there: Path) -> None:
+    push(there, note_txt="one")
+    git(there, "config", "core.trustctime", "false")
+    git(there, "config", "core.checkStat", "minimal")
+    time.sleep(1.01 - time.time() % 1)  # git tells change times by the second
+    note = there / "note.txt"
+    note.write_text("two")
+    os.utime(note, (1, 1))
+    git(there, "diff-index", "--quiet", "HEAD")  # it sees no change
+    assert kept(root) is not None
+    assert swept(root).done == ()
 
 
 def test_a_change_that_git_was_told_to_assume_away_is_work(root: Path, there: Path) -> None:

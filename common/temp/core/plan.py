@@ -238,8 +238,8 @@ ALL: Final = Scope()
 
 
 class Recorded(NamedTuple):
-    """An entry in an earlier plan: its path, its identity, when it last changed, and how large it
-    was (on disk, and in files and directories) if all of it was measured.
+    """An entry in an earlier plan: its path, its identity, when it last changed, how large it was
+    (on disk, and in files and directories) if all was measured, and from when its age counts.
     """
 
     path: str
@@ -248,6 +248,7 @@ class Recorded(NamedTuple):
     changed: float
     size: int | None = None
     items: int | None = None
+    last: float | None = None
 
     def is_as_large(self, entry: Entry) -> bool:
         """Whether `entry` has the recorded size; files copied into it may keep their old times."""
@@ -267,7 +268,7 @@ def again(plan: Plan, recorded: Iterable[Recorded]) -> tuple[Plan, tuple[Diverge
     """The current `plan` reduced to the `recorded` steps; and for each recorded step that is not in
     it, what changed.
 
-    An entry goes only if it is the same file or directory and nothing in it has changed since.
+    An entry goes only if it is the same file or directory, and was neither changed nor used since.
     """
     steps = {step.entry.path: step for step in plan.steps}
     kept = {verdict.entry.path: verdict for verdict in plan.kept}
@@ -285,6 +286,8 @@ def again(plan: Plan, recorded: Iterable[Recorded]) -> tuple[Plan, tuple[Diverge
             diverged.append(Divergence(wanted.path, f"has changed meanwhile{where}"))
         elif not wanted.is_as_large(entry):
             diverged.append(Divergence(wanted.path, "has changed meanwhile, in what it holds"))
+        elif wanted.last is not None and entry.last > wanted.last:
+            diverged.append(Divergence(wanted.path, "has been used, or moved, meanwhile"))
         elif step is not None:
             chosen.append(step._replace(reason=_PLANNED))
         elif verdict is not None:

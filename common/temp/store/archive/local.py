@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...core import fields
 from ...core.archive_limits import NO_LIMITS, ArchiveLimits
-from ...core.entry import CLOCK_SKEW, Entry
+from ...core.entry import Entry
 from ...core.fields import Unreadable
 from ...core.layouts import LAYOUT, OWNERS, PIPELINE, STORE
 from ...errors import Refused, StorageError
@@ -173,7 +173,7 @@ class LocalArchive(Shelf):
         return [
             entry
             for archived, entry in measured_from(self.path, root, is_one)
-            if archived.format != "dir" or entry.changed <= archived.archived_at + CLOCK_SKEW
+            if archived.format != "dir" or entry.changed <= archived.archived_at
         ]
 
     def _is_bare_run(self, archived: Archived) -> bool:

@@ -152,7 +152,11 @@ def _is_module(name: str) -> bool:
 
 
 _PACKAGES_TOO: Final = ("build", "dist")
-_MODULES: Final = (".py", ".go", ".rs", ".java", ".kt", ".scala", ".cs", ".swift", ".ts", ".tsx")
+_MODULES: Final = (
+    *(".py", ".pyx", ".go", ".rs", ".java", ".kt", ".scala", ".cs", ".swift", ".ts", ".tsx"),
+    *(".cc", ".cpp", ".cxx", ".rb", ".php", ".ex", ".exs", ".zig", ".lua", ".pm", ".pl"),
+    *(".jl", ".R", ".ml", ".hs", ".vue", ".svelte", ".tf", ".sh"),
+)
 """Sources of languages whose packages hold them directly, where build tools rarely write any."""
 
 _BYTECODE: Final = "__pycache__"

@@ -302,18 +302,29 @@ def _check_within(root: Path, path: str, place: Path, inside: Inside, policy: bo
 
 
 def _check_around(path: str, seen: os.stat_result, policy: bool) -> None:
-    """With a `policy` or for a directory, raise `NotClaimed` if `path` is in an entry of another
-    root that another process uses; with a `policy`, also if that entry is pinned.
+    """Raise `NotClaimed` if `path` is in an entry of another root that another process uses; a file
+    without a `policy`, only if it is that entry. With a `policy`, also if that entry is pinned.
     """
     is_asked = policy or stat.S_ISDIR(seen.st_mode)
-    for root, entry in entries_around(path) if is_asked else ():
+    for root, entry in entries_around(path):
+        if not (is_asked or _is_at(root / entry, seen)):
+            continue
         if policy and Pins(root).of(entry) is not None:
             raise NotClaimed("is pinned")
         leases = Leases(root)
         leases.refresh()
         use = leases.use_of(entry, time.time(), seen.st_mtime_ns / 1e9)
+        if not is_asked:
+            use = leases.use_by_others(entry, time.time(), trackers=False)
         if use is not None and not use.mine:
             raise NotClaimed(f"in use: {use.who}")
+
+
+def _is_at(path: Path, seen: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(seen, at.stat(path, follow_symlinks=False))
+    except OSError:
+        return False
 
 
 def _check_unlocked(root: Path, parent: int, name: str) -> None:

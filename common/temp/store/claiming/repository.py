@@ -30,6 +30,8 @@ _SAFELY: Final = (
     "--no-pager", "--literal-pathspecs",
     "-c", "safe.directory=*",
     "-c", "core.fsmonitor=false",
+    "-c", "core.trustctime=true",
+    "-c", "core.checkStat=default",
     "-c", f"core.hooksPath={os.devnull}",
     "-c", "log.showSignature=false",
     "-c", "status.submoduleSummary=false",

@@ -62,6 +62,7 @@ def write_plan(path: Path, plans: Sequence[Plan], at: str) -> None:
                         "items": None
                         if step.entry.partial
                         else step.entry.files + step.entry.directories,
+                        "last": step.entry.last,
                         "reason": str(step.reason),
                     }
                     for step in plan.steps
@@ -120,6 +121,7 @@ def _read_step(said: Mapping[str, Any]) -> Recorded:
         fields.number(said, "changed", float("-inf")),
         fields.optional(fields.whole, said, "size_bytes"),
         fields.optional(fields.whole, said, "items"),
+        fields.number(said, "last", float("-inf")) if "last" in said else None,
     )
 
 
