@@ -1,4 +1,4 @@
-"""Carries out drafts and reports the outcomes: in lines, as JSON, or in one line for each root."""
+"""Carries out drafts and reports the outcomes: in lines, as JSON, or in one line per root."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Sink(Protocol):
     """Reports the outcome for each root in turn."""
 
     all_roots: bool
-    """Whether roots without anything to do are reported, too."""
+    """Whether roots with nothing to do are reported too."""
 
     def done(self, line: str) -> None:
-        """Report an entry that has just been dealt with, by its line."""
+        """Report an entry that has just been processed, by its line."""
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
-        """Report a root: by its plan alone in a dry run, or where it `failed`."""
+        """Report a root: only its plan in a dry run, or if it `failed`."""
 
     def end(self, empty: Sequence[str]) -> None:
         """Finish the report; `empty` has the titles of the roots that were left out."""
@@ -47,7 +47,7 @@ class Lines:
     all_roots = False
 
     def __init__(self, *, silent: bool = False) -> None:
-        """`silent` prints nothing where there is nothing to clean."""
+        """With `silent`, nothing is printed if there is nothing to clean."""
         self._silent = silent
         self._say = printer()
 
@@ -79,7 +79,7 @@ class Json:
         self._documents: list[dict[str, Any]] = []
 
     def done(self, line: str) -> None:
-        """Nothing yet: the document has all entries."""
+        """Do nothing: the document has all entries."""
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Take the plan and the report."""
@@ -95,7 +95,7 @@ class Json:
 
 
 class OneLine:
-    """For a log: a line for each root, in `lines`; `roots` has what there is to say of them."""
+    """For a log: a line for each root, in `lines`; `roots` has their titles, plans and reports."""
 
     all_roots = False
 
@@ -104,7 +104,7 @@ class OneLine:
         self.roots: list[tuple[str, Plan, Report | None]] = []
 
     def done(self, line: str) -> None:
-        """Nothing: the totals count it."""
+        """Do nothing: the totals count it."""
 
     def add(self, title: str, plan: Plan, report: Report | None, failed: int) -> None:
         """Take the totals."""
@@ -129,11 +129,11 @@ class Manner(NamedTuple):
     dry_run: bool = False
     background: bool = False
     all_must_go: bool = False
-    """Whether it is a failure to skip an entry that has changed at the last moment."""
+    """Whether skipping an entry that changed at the last moment is a failure."""
 
 
 def carry_out(drafts: Sequence[Draft], sink: Sink, manner: Manner) -> int:
-    """Carry out the drafts and report them to `sink`; the exit code."""
+    """Carry out the drafts and report them to `sink`; return the exit code."""
     code = 0
     empty: list[str] = []
     for draft in drafts:
@@ -189,7 +189,7 @@ def _forget_dead(plan: Plan) -> None:
 
 
 class _Progress:
-    """The progress of a sweep, in a line on the terminal."""
+    """The progress of a sweep, as a line on the terminal."""
 
     def __init__(self, plan: Plan, sink: Sink) -> None:
         self._sink = sink

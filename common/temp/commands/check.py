@@ -40,7 +40,7 @@ class CheckArguments(NamedTuple):
     all_projects: bool = False
 
     def budget(self) -> Budget:
-        """The budget they describe. Raises `InvalidSettings`."""
+        """Return the budget they describe. Raises `InvalidSettings`."""
         return Budget(
             None if self.max_size is None else read_size(self.max_size, "--max-size"),
             None if self.min_free is None else read_size(self.min_free, "--min-free"),
@@ -51,7 +51,7 @@ class CheckArguments(NamedTuple):
 
 
 def check(given: CheckArguments) -> int:
-    """Print whether all scratch is within its budget, and what exceeds it; the exit code."""
+    """Print whether all scratch is within its budget, and what exceeds it; return the exit code."""
     choose(given.output, "--format", TABLE_OR_JSON)
     budget = given.budget()
     now = time.time()
@@ -79,7 +79,7 @@ def check(given: CheckArguments) -> int:
 
 
 def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place]]]:
-    """Each budget with the roots that it covers. Raises `InvalidSettings` if there is none.
+    """Return each budget with the roots it covers. Raises `InvalidSettings` if there is none.
 
     A given budget covers all roots together; without one, each root has its configured budget.
     """
@@ -106,7 +106,7 @@ def _budgets(given: Budget, all_projects: bool) -> list[tuple[Budget, list[Place
 
 
 def _compare(budget: Budget, places: Sequence[Place], now: float) -> Checked:
-    """The entries of all `places` together, compared to `budget`."""
+    """Compare the entries of all `places` together with `budget`."""
     usages: list[Usage] = []
     verdicts: list[tuple[str, Verdict]] = []
     problems: list[Problem] = []

@@ -36,7 +36,7 @@ _FORCE: Final = "use --force to clean"
 
 
 def clean(given: CleanArguments, sink: Sink | None = None) -> int:
-    """Clean, or show what would be cleaned; the exit code.
+    """Clean, or show what would be cleaned; return the exit code.
 
     The report goes to `sink`, or without one to stdout in the given format.
     """
@@ -68,7 +68,7 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
 
 
 def _check_detachable(disposals: Iterable[Disposal]) -> None:
-    """Raise `InvalidSettings` if one of them cannot be left to the background."""
+    """Raise `InvalidSettings` if one of the disposals cannot run in the background."""
     if not all(DISPOSALS[disposal].may_detach for disposal in disposals):
         raise InvalidSettings(
             "--background deletes; nothing is trashed, archived or undone that way"
@@ -80,7 +80,7 @@ def _sink(given: CleanArguments, now: float) -> Sink:
 
 
 def _apply(given: CleanArguments) -> int:
-    """Carry out the plan in a file, where nothing has changed since; the exit code."""
+    """Carry out the plan in a file, where nothing has changed since; return the exit code."""
     from ..store.sweep.planfile import read_plan
     from ..store.system.userpath import users_path
 
@@ -89,7 +89,7 @@ def _apply(given: CleanArguments) -> int:
     recorded = read_plan(path)
     places = {place.root: place for place in find_places(all_projects=True)}
     for root, identity, *_ in recorded:
-        with contextlib.suppress(OSError, ValueError):  # no path has a zero byte
+        with contextlib.suppress(OSError, ValueError):  # a path with a null byte
             status = os.stat(root)
             if root in places and (status.st_dev, status.st_ino) == identity:
                 continue
@@ -117,12 +117,12 @@ def _apply(given: CleanArguments) -> int:
 def _redraft(
     place: Place, recorded: RecordedRoot, now: float, *, everything: bool
 ) -> tuple[Draft, list[tuple[str, str, str]]]:
-    """A recorded root, planned anew; and what has changed since: title, entry, why.
+    """Plan a recorded root again; also return what has changed since, as (title, entry, why).
 
-    The last good run of a pipeline goes only if `everything` was asked for: by who applies the
-    plan, as the file only names entries.
+    The last good run of a pipeline goes only with `everything`, given when the plan is applied:
+    the file only names entries.
     """
-    # An age that all entries have, instead of "everything": then what changes meanwhile stays.
+    # An age that all entries have, not "everything", so that entries that change meanwhile stay.
     limits = place.policy() if place.abandoned_only else Policy(max_age=0)
     if everything and place.settings.policy.keep_last_good is None:
         policy = place.settings.policy.everywhere(keep_last_good=0)
@@ -143,7 +143,7 @@ def _redraft(
 
 
 def clean_runs(base: Path, settings: Settings, *, dry_run: bool, force: bool) -> int:
-    """Clean the runs of a pipeline in `base`, or show what would be cleaned; the exit code."""
+    """Clean the pipeline runs in `base`, or show what would be cleaned; return the exit code."""
     places = [Place(base.name or str(base), base, settings, is_configured=True)]
     now = time.time()
     dry_run = dry_run or is_dry_run(places, force, _FORCE)

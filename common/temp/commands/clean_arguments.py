@@ -1,4 +1,4 @@
-"""The arguments of `temp-clean`: which exclude each other, and what they mean for each root."""
+"""The arguments of `temp-clean`, which exclude each other, and what they mean for each root."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CleanArguments(NamedTuple):
 
     @property
     def asked(self) -> tuple[Disposal, ...]:
-        """The disposals that these arguments ask for; two exclude each other."""
+        """The disposals that these arguments request; two exclude each other."""
         return (*self.flags, "archive") if self.strategy == "archive" else self.flags
 
 
@@ -89,7 +89,7 @@ def check_arguments(given: CleanArguments) -> None:
 
 
 def check_only_apply(given: CleanArguments) -> None:
-    """Raise `InvalidSettings` for an argument that the plan decides."""
+    """Raise `InvalidSettings` for an argument that the plan already fixes."""
     choose(given.output, "--format", TABLE_OR_JSON)
     rest = given._replace(
         everything=False,
@@ -106,7 +106,7 @@ def check_only_apply(given: CleanArguments) -> None:
 
 
 def limits_of(given: CleanArguments) -> Policy | None:
-    """The given limits, which replace all configured ones; `None` without any."""
+    """Return the given limits, which replace all configured ones; `None` if there are none."""
     limits = None
     if given.strategy is not None:
         limits = STRATEGIES[check_strategy(given.strategy, "--strategy")]
@@ -119,7 +119,7 @@ def limits_of(given: CleanArguments) -> Policy | None:
 
 
 def age_of(age: str | None, hours: float | str | None, flag: str) -> float | None:
-    """The seconds in an age such as `7d`, or in a number of hours, which has a flag of its own.
+    """Return the seconds in an age such as `7d`, or in a number of hours, which has its own flag.
 
     Raises `InvalidSettings`.
     """
@@ -134,12 +134,12 @@ def age_of(age: str | None, hours: float | str | None, flag: str) -> float | Non
 
 
 def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Policy:
-    """The policy of a clean at `place` with these arguments and `limits`."""
+    """Return the policy of a clean at `place` with these arguments and `limits`."""
     policy = place.policy()
     if limits is not None and not place.abandoned_only:
         policy = policy.with_limits_of(limits)
         if given.scheduled:
-            # Whatever its limits are, a scheduled clean also has to act on a full disk.
+            # Whatever its limits, a scheduled clean must also act on a full disk.
             marks = place.settings.policy
             policy = policy._replace(high_water=marks.high_water, low_water=marks.low_water)
     if given.include_in_use and not place.abandoned_only:
@@ -148,7 +148,7 @@ def policy_of(place: Place, limits: Policy | None, given: CleanArguments) -> Pol
 
 
 def disposal_of(place: Place, given: CleanArguments) -> Disposal:
-    """The disposal of a clean at `place` with these arguments."""
+    """Return the disposal of a clean at `place` with these arguments."""
     if not given.asked:
         return place.disposal
     disposal = given.asked[0]

@@ -1,4 +1,4 @@
-"""The garbage collector, which rests while a command loads its modules or decides on entries."""
+"""Pauses the garbage collector while a command loads its modules or decides on entries."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_at_rest() -> Iterator[None]:
-    """Neither modules nor decisions leave cycles behind; to look for some among 100,000 decisions
-    takes as long as these do, and among all that invoke loads, as long as a small scan.
+    """Disable the garbage collector in the block: modules and decisions leave no cycles behind.
 
-    What is there at the end stays to the end of the process: to look through that for garbage once
-    more then takes a tenth of a short command. A command may do this, since the process is its own.
+    Searching 100,000 decisions for cycles takes as long as making them, and searching everything
+    that invoke loads takes as long as a small scan. What exists at the end of the block is frozen:
+    one more collection would take a tenth of a short command. A command owns its process, so it may
+    do this.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -26,7 +27,7 @@ def collector_at_rest() -> Iterator[None]:
 
 
 def pass_over_what_is_there() -> None:
-    """Keep the collector from what was made so far: modules, entries and plans stay to the end, and
-    each of its rounds would look at all of them again.
+    """Freeze the objects made so far: modules, entries and plans live until the process ends, and
+    each collection would traverse all of them again.
     """
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The names that a shell is offered for an entry."""
+"""The names of entries offered for shell completion."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..store.root.recorded_layout import layout_of
 from ..store.root.settings import Settings
 
 _PLAIN: Final = "._+,%-/"
-"""What a name may have beside letters and digits to mean itself in every shell, unquoted."""
+"""The characters, beside letters and digits, that need no quoting in any shell."""
 
 
 def candidates(task: str, beginning: str) -> list[str]:
-    """What `task` can be given that begins so: `category/name`, or a name that only one entry has.
+    """Return arguments of `task` that start with `beginning`: `category/name`, or a unique name.
 
-    The completion scripts of invoke let a shell expand what they are given, so a name that would
-    have to be quoted is left out.
+    Invoke's completion scripts let the shell expand the candidates, so names that need quoting are
+    left out.
     """
     settings = load(standing_project())
     paths = [path for path in _paths(task, settings) if _is_plain(path)]
@@ -36,7 +36,7 @@ def candidates(task: str, beginning: str) -> list[str]:
 
 
 def _paths(task: str, settings: Settings) -> Iterable[str]:
-    """The paths of the entries that `task` is for."""
+    """Return the paths of the entries that `task` accepts."""
     if task != "temp_restore":
         return _listed(settings, pinned=task == "temp_unpin")
     from .restore import restorable
@@ -45,7 +45,7 @@ def _paths(task: str, settings: Settings) -> Iterable[str]:
 
 
 def _listed(settings: Settings, *, pinned: bool) -> Iterator[str]:
-    """The paths of the entries in their roots, or of the pinned ones alone."""
+    """Yield the paths of the entries in their roots, or only of the pinned ones."""
     roots = settings.other_roots()
     for root in dict.fromkeys((root_of(settings.project), *roots, *homeless_roots())):
         if not check_root(root):

@@ -1,4 +1,4 @@
-"""What is planned for each place, and what is left of it after asking."""
+"""The plan for each place, and what remains of it after asking."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Draft(NamedTuple):
-    """What is planned for a place. With a `code` there is no plan, and its problem says why."""
+    """The plan for a place. If `code` is not 0, there is no plan, and its problem says why."""
 
     place: Place
     plan: Plan
@@ -50,9 +50,9 @@ def draft_all(
     *,
     sizes: bool,
 ) -> list[Draft]:
-    """A draft for each of `places`; nothing is written. `limits` replace the configured ones.
+    """Return a draft for each of `places`; write nothing. `limits` replace the configured ones.
 
-    Without `sizes`, entries that go whatever their size are not measured.
+    Without `sizes`, entries that go regardless of size are not measured.
     """
     from ..store.sweep.prepare import prepare
 
@@ -91,7 +91,7 @@ def draft_all(
 
 
 def without_low_space(plan: Plan) -> Plan:
-    """`plan` without what goes only because the disk is low, which nobody has chosen."""
+    """Return `plan` without archives that go only for low space: the user did not choose them."""
     kept = tuple(step for step in plan.archives if step.reason.rule != LOW_SPACE)
     return plan._replace(archives=kept)
 
@@ -103,10 +103,10 @@ def ask(
     *,
     remedy: str = "--yes instead of --ask cleans without asking",
 ) -> list[Draft]:
-    """The drafts, with the steps that a person chooses. Raises `Declined` for a no.
+    """Return the drafts with the steps that the user chooses. Raises `Declined` for a no.
 
-    Without `--ask` it shows what goes and asks only on a terminal, before everything goes. The
-    `remedy` is told with `--ask` when nobody answers.
+    Without `--ask`, it shows what goes and asks only on a terminal, and only if everything goes.
+    With `--ask`, the error for a missing answer tells the `remedy`.
     """
     from ..asking import Dialogue
 
@@ -129,12 +129,12 @@ def ask(
 
 
 def _titles(drafts: Sequence[Draft]) -> list[str]:
-    """The title of the place of each step."""
+    """Return the title of the place of each step."""
     return [draft.place.title for draft in drafts for _ in draft.plan.steps]
 
 
 def _linked(drafts: Sequence[Draft]) -> list[str]:
-    """Where the roots behind links are from which something would go."""
+    """Return the locations of the roots behind symlinks from which something would go."""
     return [
         draft.place.located()
         for draft in drafts

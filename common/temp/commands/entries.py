@@ -1,4 +1,4 @@
-"""`temp-explain`, `temp-pin` and `temp-unpin`: one entry."""
+"""`temp-explain`, `temp-pin` and `temp-unpin`: explain, pin or unpin one entry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .printing import fitted, say
 
 
 def explain_entry(path: str) -> int:
-    """Print why the entry at `path` stays or would go; the exit code."""
+    """Print why the entry at `path` stays or would go; return the exit code."""
     path = os.path.expanduser(path)
     place, relative = find_place(path, _newest)
     now = time.time()
@@ -40,7 +40,7 @@ def explain_entry(path: str) -> int:
 
 
 def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
-    """Pin the entry at `path`; the exit code."""
+    """Pin the entry at `path`; return the exit code."""
     from ..store.root.finding import entries_behind
     from ..store.root.pinning import link_name, pin_there
     from ..store.root.recorded_layout import layout_of
@@ -63,7 +63,7 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
 
 
 def unpin_entry(path: str, *, dry_run: bool = False) -> int:
-    """Unpin the entry at `path`; the exit code."""
+    """Unpin the entry at `path`; return the exit code."""
     from ..store.root.finding import entries_behind
     from ..store.root.pinning import link_name, read_pin, remove_pin
 
@@ -85,7 +85,7 @@ def unpin_entry(path: str, *, dry_run: bool = False) -> int:
 
 
 def _newest(root: Path, label: str, paths: Sequence[str]) -> str:
-    """The newest of the entries that have `label`; if there are others, it is told which."""
+    """Return the newest entry with `label`; if there are others, print which one it is."""
     from ..store.root.finding import newest_entry
 
     taken = newest_entry(root, label, paths)
@@ -95,9 +95,9 @@ def _newest(root: Path, label: str, paths: Sequence[str]) -> str:
 
 
 def _pinned(root: Path, label: str, paths: Sequence[str]) -> str:
-    """The one of the entries with `label` that is pinned, else the newest.
+    """Return the pinned entry with `label`, else the newest one.
 
-    Raises `InvalidSettings` if several are pinned: to unpin the wrong one could lose it.
+    Raises `InvalidSettings` if several are pinned: unpinning the wrong one could lose it.
     """
     from ..store.root.pinning import read_pin
 

@@ -1,4 +1,4 @@
-"""`temp-report`: one view of what many hosts report."""
+"""`temp-report`: merges the reports of many hosts into one view."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..store.system.reading import read_file, read_json
 from .printing import complain, screen
 
 _MOST_BYTES: Final = 16 << 20
-"""How large one document may be; a longer list of entries than this holds is not for merging."""
+"""The largest document that is read; longer lists of entries are not meant for merging."""
 
 
 class ReportArguments(NamedTuple):
@@ -32,7 +32,7 @@ class ReportArguments(NamedTuple):
 
 
 def merge(given: ReportArguments) -> int:
-    """Print the merged reports, or write them to a file; the exit code."""
+    """Print the merged reports, or write them to a file; return the exit code."""
     choose(given.output, "--format", REPORT_FORMATS)
     if not (given.merge and given.paths):
         raise InvalidSettings(
@@ -82,7 +82,7 @@ def _text(fleet: Fleet, now: float, unread: Sequence[str], given: ReportArgument
 
 
 def _expected(text: str) -> list[str]:
-    """The hosts in a list with commas, or in the lines of a file after `@`. Raises
+    """Return the hosts of a comma-separated list, or of the lines of the file after `@`. Raises
     `InvalidSettings`.
     """
     if not text.startswith("@"):

@@ -1,4 +1,4 @@
-"""What the next `temp-clean` without arguments would do: for status, check and explain."""
+"""A forecast of the next `temp-clean` without arguments, for status, check and explain."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .places import Place
 
 
 class Forecast(NamedTuple):
-    """What a place holds, and what the next clean would do with it, judged at `now`."""
+    """The content of a place, and what the next clean would do with it, judged at `now`."""
 
     place: Place
     now: float
     inventory: Inventory
     coming: int
-    """The bytes that are freed before any entry goes: what can be undone, and archives."""
+    """The bytes that undoable entries and archives free before any entry goes."""
 
     @property
     def in_vain(self) -> bool:
-        """Whether what goes is archived on the same disk, where it frees no space."""
+        """Whether entries are archived on the same disk, which frees no space."""
         inventory = self.inventory
         if self.place.policy().wanted_free(inventory.free, inventory.capacity) is None:
             return False
@@ -35,7 +35,7 @@ class Forecast(NamedTuple):
         return archives_in_vain(self.place.disposal, self.place.archive, self.place.root)
 
     def verdicts(self, category: str | None = None) -> list[Verdict]:
-        """The decision on each entry, or on each entry of a category."""
+        """Return the decision on each entry, or on each entry of a category."""
         with collector_at_rest():
             verdicts = judge(
                 self.inventory.entries,
@@ -50,7 +50,7 @@ class Forecast(NamedTuple):
         )
 
     def explain(self, path: str) -> tuple[Verdict, tuple[Reason, ...]]:
-        """The decision on the entry at `path`, and what each rule says. Raises `LookupError`."""
+        """Return the decision on entry `path`, and what each rule says. Raises `LookupError`."""
         verdict, reasons = explain(
             self.inventory.entries,
             self.place.policy(),
@@ -63,7 +63,7 @@ class Forecast(NamedTuple):
         return self._as_carried_out([verdict])[0], tuple(reasons)
 
     def _as_carried_out(self, verdicts: Iterable[Verdict]) -> list[Verdict]:
-        """The verdicts, once it is known what archives free, and which files stay."""
+        """Return the verdicts, adjusted for archives that free no space and for files that stay."""
         if self.in_vain:
             verdicts = without_space_in_vain(verdicts)
         place, policy = self.place, self.place.policy()
@@ -75,7 +75,7 @@ class Forecast(NamedTuple):
 
 
 def look(place: Place, now: float) -> Forecast:
-    """The forecast for `place`; nothing is written. Raises `StorageError` or `Refused`."""
+    """Return the forecast for `place`; nothing is written. Raises `StorageError` or `Refused`."""
     line = ProgressLine("scanning:")
     try:
         inventory = scan(
@@ -91,7 +91,7 @@ def look(place: Place, now: float) -> Forecast:
 
 
 def _with_what_goes_first(forecast: Forecast) -> Forecast:
-    """The forecast, with what can be undone, and with what goes before any entry."""
+    """Return the forecast with undoable entries, and with the space freed before any entry goes."""
     place, inventory = forecast.place, forecast.inventory
     holds_some = (place.root / STORE / UNDO).is_dir()
     wants_space = place.policy().wanted_free(inventory.free, inventory.capacity) is not None

@@ -20,7 +20,7 @@ _SHOWN: Final = 20
 
 
 def sweeps_of(place: Place, most: int) -> tuple[History, list[Problem], int]:
-    """The newest sweeps of a root, what could not be read of them, and the exit code for that."""
+    """Return the newest sweeps of a root, problems in reading them, and the exit code for those."""
     try:
         found = read_history(place.root, most)
     except (StorageError, Refused) as error:
@@ -33,7 +33,7 @@ def sweeps_of(place: Place, most: int) -> tuple[History, list[Problem], int]:
 
 
 def history(given: StatusArguments) -> int:
-    """Print the recorded sweeps, the newest first; the exit code."""
+    """Print the recorded sweeps, the newest first; return the exit code."""
     if given.category is not None or given.sort != "name" or given.file is not None:
         raise InvalidSettings("--history takes no --category, --sort or --output; leave it out")
     choose(given.output, "--history: --format", HISTORY_FORMATS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def measured(place: Place, inventory: Inventory, verdicts: Sequence[Verdict]) -> Measured:
-    """The numbers of one root."""
+    """Return the numbers of one root."""
     size, reclaimable = sizes(verdicts)
     policy = place.settings.policy
     return Measured(
@@ -37,12 +37,12 @@ def measured(place: Place, inventory: Inventory, verdicts: Sequence[Verdict]) ->
 
 
 def unreadable(place: Place) -> Measured:
-    """The numbers of a root that cannot be read."""
+    """Return the numbers of an unreadable root."""
     return Measured(place.title, str(place.root), 1, scheduled=scheduled_cleans(place.root))
 
 
 def metrics_here(now: float) -> str:
-    """The metrics of the project of the working directory and its configured roots."""
+    """Return the metrics of the current project and its configured roots."""
     found = []
     for place in find_places(False):
         if place.is_extra:

@@ -37,14 +37,14 @@ HOMELESS_TITLE: Final = "scratch of no project"
 DRY_RUN_OVERRIDE: Final = "TEMPKEEP_DRY_RUN=false in the environment overrides it"
 
 _ELSEWHERE: Final = Policy(max_age=7 * DAY)
-"""The policy of a clean in a project for scratch of no project, unless one is configured."""
+"""The policy for scratch of no project when a project is cleaned, unless one is configured."""
 
 
 _NOTHING_CONFIGURED: Final = Policy(everything=True, unconfigured=True)
 
 
 class Place(NamedTuple):
-    """A root with its settings; people know it by its `title`."""
+    """A root with its settings, and the `title` by which it is shown."""
 
     title: str
     root: Path
@@ -64,26 +64,26 @@ class Place(NamedTuple):
         return layout_of(self.root, is_scratch=False)
 
     def leads_to(self) -> Path | None:
-        """Where its data really is, if that is behind a link."""
+        """Return where its data really is, if the root is behind a symlink."""
         return where_it_leads(self.root)
 
     def located(self) -> str:
-        """Where it is, for people."""
+        """Return its location as shown to the user."""
         where = located(self.root, self.leads_to())
         return f"{where}, which does not exist yet" if self.is_to_come() else where
 
     def is_to_come(self) -> bool:
-        """Whether the settings name it, and nobody has made it yet."""
+        """Return whether the settings name it, but it does not exist yet."""
         return self.is_configured and not os.path.lexists(self.root)
 
     @property
     def is_extra(self) -> bool:
-        """Whether it was not asked for by name, so that it is left out when it is empty."""
+        """Whether it was not requested explicitly, so that it is left out when empty."""
         return self.abandoned_only or self.is_elsewhere or self.root.name == OLD_ROOT_NAME
 
     @property
     def archive(self) -> Archive | None:
-        """Where its entries are archived, if they are. Raises as `layout`."""
+        """Where its entries are archived, if they are. Raises the errors of `layout`."""
         if self.abandoned_only:
             return None
         from ..store.archive.archives import archive_of
@@ -92,7 +92,7 @@ class Place(NamedTuple):
         return archive_of(self.settings, self.root if has_runs else None)
 
     def policy(self) -> Policy:
-        """The policy of a `temp-clean` without arguments."""
+        """Return the policy of a `temp-clean` without arguments."""
         if self.abandoned_only:
             return Policy(abandoned=True)
         configured = self.settings.policy_in(self.root)
@@ -104,21 +104,21 @@ class Place(NamedTuple):
 
     @property
     def disposal(self) -> Disposal:
-        """The disposal of a `temp-clean` without arguments: what is abandoned is deleted."""
+        """The disposal of a `temp-clean` without arguments; abandoned entries are deleted."""
         return "delete" if self.abandoned_only else self.settings.disposal
 
     def problem(self, error: TempError) -> Problem:
-        """The problem for a root that cannot be read or trusted; the other roots continue."""
+        """Return the problem for a root that cannot be read or trusted; other roots continue."""
         return Problem(self.root.name, str(error))
 
 
 def find_places(
     all_projects: bool, unusable: list[tuple[str, Problem]] | None = None
 ) -> list[Place]:
-    """The roots of this project or of `all_projects`, those of no project, and the user's own.
+    """Return the roots of this project or of `all_projects`, of no project, and the user's own.
 
     Raises `InvalidSettings` for an error in any of the settings. With a list `unusable`, errors in
-    the settings of other projects are added to it, and the rest goes on.
+    the settings of other projects are added to it instead.
     """
     project = standing_project()
     settings = load(project)
@@ -133,7 +133,7 @@ def find_places(
 
 
 def _all_places(project: Path, unusable: list[tuple[str, Problem]] | None) -> list[Place]:
-    """The roots of `project` and all others of the monorepo around it; see `find_places`."""
+    """Return the roots of all projects of the monorepo around `project`; see `find_places`."""
     monorepo = find_monorepo(project)
     globs, excluded = workspace_globs(monorepo, load(monorepo))
     found: list[Place] = []
@@ -153,7 +153,7 @@ def _all_places(project: Path, unusable: list[tuple[str, Problem]] | None) -> li
 
 
 def _places_elsewhere(known: set[str]) -> list[Place]:
-    """The roots with scratch of no project, without those whose real paths are `known`."""
+    """Return the roots with scratch of no project, except those whose real paths are `known`."""
     return [
         place._replace(is_elsewhere=True)
         for root in homeless_roots()
@@ -163,17 +163,17 @@ def _places_elsewhere(known: set[str]) -> list[Place]:
 
 
 def _homeless_places(settings: Settings) -> Iterator[Place]:
-    """The root of scratch of no project, and the runs of pipelines beside it."""
+    """Yield the root of scratch of no project, and the pipeline runs beside it."""
     yield from _places_of(HOMELESS_TITLE, settings)
     if (settings.project / STORE).is_dir():
         yield Place(f"{HOMELESS_TITLE}/runs", settings.project, settings, is_configured=True)
 
 
 def _earlier_places() -> Iterator[Place]:
-    """The root that an earlier version made in the working directory, `/` or a home directory.
+    """Yield an earlier version's root in the working directory, `/` or a home directory.
 
-    Only if it certainly is one and belongs to the user: others can write to `/tmp`. For the same
-    reason no settings are read there.
+    Only if it certainly is a root and belongs to the user, since other users can write to `/tmp`.
+    For the same reason no settings are read there.
     """
     here = Path.cwd()
     root = root_of(here)
@@ -187,7 +187,7 @@ def _earlier_places() -> Iterator[Place]:
 
 
 def _places_of(title: str, settings: Settings) -> Iterator[Place]:
-    """The root of one project, and its configured roots."""
+    """Yield the root of one project, and its configured roots."""
     yield Place(title, root_of(settings.project), settings)
     for root in settings.other_roots():
         below = os.path.relpath(root, settings.project)
@@ -196,8 +196,8 @@ def _places_of(title: str, settings: Settings) -> Iterator[Place]:
 
 
 def find_place(path: str, choose: Choose) -> tuple[Place, str]:
-    """The place of the entry that `path` names, and the entry's path in it; see `find_entry`."""
-    from ..store.root.finding import find_entry  # which a status does not need
+    """Return the place of the entry that `path` names, and its path there; see `find_entry`."""
+    from ..store.root.finding import find_entry  # a status does not need it
 
     settings = load(standing_project())
     roots = settings.other_roots()
@@ -213,7 +213,7 @@ def find_place(path: str, choose: Choose) -> tuple[Place, str]:
 
 
 def is_dry_run(places: Sequence[Place], force: bool, remedy: str, what: str = "cleaned") -> bool:
-    """Whether the settings ask for a dry run; if so, print how to override that."""
+    """Return whether the settings ask for a dry run; if so, print how to override that."""
     asked = not force and any(place.settings.dry_run for place in places)
     if asked:
         print(f"dry_run is configured, so nothing is {what}; {remedy}", file=sys.stderr)

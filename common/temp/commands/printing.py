@@ -1,4 +1,4 @@
-"""What several commands need to print: problems, GitHub annotations and summaries, terminals."""
+"""Output shared by several commands: problems, GitHub annotations and summaries, terminals."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ..report.table import Screen, folded
 from ..report.text import plain, problem_line
 
 _USUAL_COLUMNS: Final = 80
-"""The width of a terminal that does not tell it."""
+"""The width assumed for a terminal that does not report it."""
 
 
 def is_github_action() -> bool:
-    """Whether this is a step of a GitHub workflow."""
+    """Return whether this is a step of a GitHub workflow."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def say(text: str) -> None:
-    """Print lines to stdout; on a terminal they are broken at words."""
+    """Print lines to stdout; on a terminal they are wrapped at words."""
     print(fitted(text, sys.stdout))
 
 
 def fitted(text: str, stream: TextIO) -> str:
-    """`text` for `stream`: on a terminal, with its lines broken at words."""
+    """Return `text` for `stream`: on a terminal, with its lines wrapped at words."""
     shown = screen(stream)
     return text if shown is None else folded(text, shown.width)
 
 
 def printer() -> Callable[[str], None]:
-    """What prints each of many lines as `say` does, and asks once whether it is to a terminal."""
+    """Return a `say` for many lines, which checks only once whether stdout is a terminal."""
     return say if sys.stdout is not None and sys.stdout.isatty() else print
 
 
@@ -47,7 +47,7 @@ def complain(line: str) -> None:
 
 
 def print_problems(problems: Sequence[tuple[str, Problem]]) -> int:
-    """Print each problem with the title of its root; 1 if any of them is blocking, else 0."""
+    """Print each problem with the title of its root; return 1 if any is blocking, else 0."""
     for title, problem in problems:
         complain(problem_line(title, problem))
     return int(any(problem.blocking for _, problem in problems))
@@ -68,7 +68,7 @@ def add_to_summary(markdown: Callable[[], str]) -> None:
 
 
 def screen(stream: TextIO | None = None) -> Screen | None:
-    """The terminal that `stream` is (stdout by default), if it is one."""
+    """Return the properties of `stream` (default: stdout) if it is a terminal, else `None`."""
     stream = stream or sys.stdout
     if not stream.isatty():
         return None
@@ -87,7 +87,7 @@ def _columns(stream: TextIO) -> int:
 
 
 def terminal() -> TextIO | None:
-    """The stream to ask a person on, if stdin is a terminal too."""
+    """Return the terminal stream for questions, if stdin is a terminal too."""
     if not sys.stdin.isatty():
         return None
     return next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)

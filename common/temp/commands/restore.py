@@ -1,4 +1,4 @@
-"""`temp-restore`: lists what was archived or set aside, and puts it back."""
+"""`temp-restore`: lists entries that were archived or set aside, and restores them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .printing import print_problems, screen
 
 
 def list_archived() -> int:
-    """Print what is in the project's archive, and what was set aside; the exit code.
+    """Print what is in the project's archive and what was set aside; return the exit code.
 
-    It is 1 if a root could not be looked at, or a manifest cannot be used.
+    It is 1 if a root cannot be read, or a manifest cannot be used.
     """
     settings = load(standing_project())
     holders, problems = _holders(settings)
@@ -61,8 +61,8 @@ def list_archived() -> int:
 
 
 def _holders(settings: Settings, name: str = "") -> tuple[list[Holder], list[tuple[str, Problem]]]:
-    """What can be restored from: the archive, those of runs, and the undo area of each root; and
-    the roots that cannot be looked at, each with the problem.
+    """Return where entries can be restored from (the archive, those of runs, and each root's undo
+    area), and each unreadable root with its problem.
     """
     archive, project = archive_of(settings), root_of(settings.project)
     found: list[Holder] = [archive]
@@ -73,7 +73,7 @@ def _holders(settings: Settings, name: str = "") -> tuple[list[Holder], list[tup
             if has_undoable(root):
                 found.insert(1, UndoArea(root))
         except TempError as error:
-            # What somebody planted in one root must not keep others from being restored.
+            # A manipulated root must not prevent restoring from the others.
             problems.append((root.name, Problem(STORE, str(error))))
     for base in _bases_of_runs(settings, name):
         beside = archive_beside(base)
@@ -86,8 +86,8 @@ def _holders(settings: Settings, name: str = "") -> tuple[list[Holder], list[tup
 
 
 def restorable(settings: Settings) -> list[str]:
-    """What can be restored without asking over a network: the path of each in its root, or its
-    name where that is not known or not the only one.
+    """Return what can be restored without network access: the path of each in its root, or its name
+    if the path is unknown or not unique.
     """
     found = [
         archived
@@ -100,8 +100,8 @@ def restorable(settings: Settings) -> list[str]:
 
 
 def _bases_of_runs(settings: Settings, name: str) -> set[Path]:
-    """The directories with an archive of runs in them, among these: the project, its `roots`, and
-    that of the path `name`, since a pipeline needs no settings.
+    """Return those of these directories that hold an archive of runs: the project, its `roots`, and
+    the one of the path `name`, since a pipeline needs no settings.
     """
     bases = {settings.project, *settings.other_roots()}
     archive = Path(os.path.abspath(name)).parent
@@ -110,9 +110,9 @@ def _bases_of_runs(settings: Settings, name: str) -> set[Path]:
 
 
 def restore_archived(name: str, *, dry_run: bool = False) -> int:
-    """Put back what is called `name` in the project's archive, or was set aside; the exit code.
+    """Restore `name` from the project's archive or from what was set aside; return the exit code.
 
-    A root that cannot be looked at is a problem, but no failure: `name` is what was asked for.
+    An unreadable root is a problem but not a failure: only `name` was requested.
     """
     settings = load(standing_project())
     holders, problems = _holders(settings, name)
@@ -133,5 +133,5 @@ def restore_archived(name: str, *, dry_run: bool = False) -> int:
 
 
 def _place_of(holder: Holder, archived: Archived, project: Path) -> Place:
-    """Where it belongs. Raises `Refused` if that is not a place for an entry."""
+    """Return where it belongs. Raises `Refused` if that is not a place for an entry."""
     return place_of(archived, project, holder.root if isinstance(holder, UndoArea) else None)

@@ -29,7 +29,7 @@ _ORDERS: Final[dict[str, Callable[[Verdict], Any]]] = {
 
 
 def status(given: StatusArguments) -> int:
-    """Print the status, or write it to a file; the exit code."""
+    """Print the status, or write it to a file; return the exit code."""
     order = _ORDERS[choose(given.sort, "--sort", SORTS)]
     make_sink = FORMATS[choose(given.output, "--format", STATUS_FORMATS)]
     most = None if given.limit is None else read_count(given.limit, "--limit")

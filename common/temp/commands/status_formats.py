@@ -1,4 +1,4 @@
-"""The formats of `temp-status`: for each, a sink that makes one text of the roots."""
+"""The formats of `temp-status`: for each, a sink that turns the roots into one text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import InvalidSettings
 from .places import Place
 from .printing import screen
 
-if TYPE_CHECKING:  # a protocol takes longer to define than all else here
+if TYPE_CHECKING:  # defining a protocol takes longer than everything else here
     from typing import Protocol
 
     from ..core.history import PastSweep
@@ -21,16 +21,16 @@ if TYPE_CHECKING:  # a protocol takes longer to define than all else here
     from ..report.openmetrics import Measured
 
     class Sink(Protocol):
-        """Takes one root after the other, and makes one text of them."""
+        """Takes the roots one by one, and makes one text of them."""
 
         all_roots: bool
-        """Whether empty projects of a monorepo are reported one by one, too."""
+        """Whether empty projects of a monorepo are reported one by one too."""
 
         def add(self, root: RootStatus) -> None:
             """Take a root."""
 
         def text(self, empty: int) -> str:
-            """The text; `empty` is how many projects were left out."""
+            """Return the text; `empty` is the number of projects left out."""
 
 
 class StatusArguments(NamedTuple):
@@ -46,8 +46,8 @@ class StatusArguments(NamedTuple):
 
 
 class RootStatus(NamedTuple):
-    """One root, its entries and, if they were asked for, its past sweeps; if it could not be read,
-    `failed` is the exit code.
+    """One root with its entries and, if requested, its past sweeps; if it is unreadable, `failed`
+    is the exit code.
     """
 
     place: Place
@@ -70,7 +70,7 @@ _OFFER: Final = (
 
 
 def _may_want_auto_clean(root: RootStatus) -> bool:
-    """Whether entries are over a configured limit, in a root that was never cleaned."""
+    """Return whether entries exceed a configured limit in a root that was never cleaned."""
     settings = root.place.settings
     return (
         settings.auto_clean is None
@@ -82,7 +82,7 @@ def _may_want_auto_clean(root: RootStatus) -> bool:
 
 
 class _Table:
-    """A table for each root, for people or in GitHub's Markdown."""
+    """A table for each root, as text or in GitHub's Markdown."""
 
     all_roots = False
 
@@ -123,7 +123,7 @@ class _Table:
 
 
 class _Json:
-    """One document for programs."""
+    """One JSON document for programs."""
 
     all_roots = True
 
@@ -179,7 +179,7 @@ class _Csv:
 
 
 class _Html:
-    """One page, which needs no other file."""
+    """One self-contained page."""
 
     all_roots = False
 
@@ -238,4 +238,4 @@ FORMATS: Final[dict[str, Callable[[StatusArguments, float], Sink]]] = {
     "html": _Html,
     "openmetrics": _OpenMetrics,
 }
-"""By the words of `--format`, which `choices` lists for the help."""
+"""The sinks by value of `--format`; `choices` lists these values for the help."""

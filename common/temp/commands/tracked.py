@@ -1,4 +1,4 @@
-"""Scratch that git tracks: it stays, whatever the policy says."""
+"""Scratch that git tracks, which stays whatever the policy says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..store.project.tracked import Tracked
 
 
 def without_tracked(plan: Plan, project: Path, tracked: Tracked, *, include_unsure: bool) -> Plan:
-    """`plan` without the entries that hold something that git tracks in `project`, or may track."""
+    """Return `plan` without entries that hold files that git tracks, or may track, in `project`."""
     unsure = f"{tracked.failed}; {TAKES_UNSURE}" if tracked.failed and not include_unsure else ""
     steps = []
     kept = list(plan.kept)
@@ -27,13 +27,13 @@ def without_tracked(plan: Plan, project: Path, tracked: Tracked, *, include_unsu
 
 
 def tracked_in(entry: Entry, root: str, project: Path, tracked: Tracked) -> str:
-    """One line on what git tracks in `entry`; "" if it tracks nothing there."""
-    # By its real path: a root that is a link may lead to another place in the work tree.
+    """Return a line on what git tracks in `entry`; "" if it tracks nothing there."""
+    # By its real path: a root that is a symlink may lead elsewhere in the work tree.
     below = os.path.relpath(os.path.realpath(root), os.path.realpath(project))
     inside = tracked.inside(f"{below}/{entry.path}")
     return "" if inside is None else f"git tracks {inside}"
 
 
 def kept_as_tracked(entry: Entry, why: str) -> Verdict:
-    """The decision to keep an entry for that reason."""
+    """Return the decision to keep an entry for that reason."""
     return Verdict(entry, True, (Reason("tracked", "stays", why),))

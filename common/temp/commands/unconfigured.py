@@ -17,7 +17,7 @@ _REMEDY: Final = 'set max_age = "7d" or another limit in [tool.tempkeep]'
 
 
 def check_policy(places: Sequence[Place], limits: Policy | None, given: CleanArguments) -> None:
-    """Raise `Refused` if a policy is required at one of `places`, and there is none.
+    """Raise `Refused` if one of `places` requires a policy and has none.
 
     `limits` replace the configured ones.
     """
@@ -35,7 +35,7 @@ def check_policy(places: Sequence[Place], limits: Policy | None, given: CleanArg
 
 
 def warn_unattended(drafts: Sequence[Draft]) -> None:
-    """Where nobody can be asked, say that everything goes, why, and how to change that."""
+    """Without a terminal to ask on, warn that everything goes, why, and how to change that."""
     titles = [
         draft.place.title for draft in drafts if draft.plan.policy.unconfigured and draft.plan.steps
     ]
