@@ -1,6 +1,6 @@
 """Pipeline runs: start them, mark them as in use while they last, and clean them by a policy.
 
-A run is a directory `pipeline_artifacts_YYYYMMDD_HHMMSS` directly in its base, whoever made it.
+A run is a directory `pipeline_artifacts_YYYYMMDD_HHMMSS` directly in its base, whatever made it.
 Nothing else in the base is touched. `python3 -m common.temp.pipeline` cleans from a command line.
 """
 

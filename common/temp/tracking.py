@@ -145,7 +145,7 @@ class FileCleanupManager(ExpiringFiles):
     """
 
     async def cleanup_file(self, file_path: AnyPath) -> bool:
-        """Whether the file was deleted; it is no longer tracked then, nor if it was missing."""
+        """Delete a file; return whether that was done. A file that is gone is no longer tracked."""
         return await finish_in_thread(partial(self._cleanup_file, file_path))
 
     async def cleanup_directory(self, directory: AnyPath, recursive: bool = True) -> bool:
@@ -173,7 +173,7 @@ class FileCleanupManager(ExpiringFiles):
         return await finish_in_thread(self._cleanup_all_tracked)
 
     async def recover(self) -> int:
-        """Delete what killed runs were tracking in `base_temp_dir`; how many entries went.
+        """Delete what killed runs tracked in `base_temp_dir`; return how many entries went.
 
         Files tracked by a run that ended normally go once they are older than `default_ttl_hours`.
         A file changed more than a second after its run was last known to be alive stays, since
@@ -183,7 +183,7 @@ class FileCleanupManager(ExpiringFiles):
         return await finish_in_thread(self._recover)
 
     async def stop_periodic_cleanup(self) -> None:
-        """End the periodic clean-up at once: one that is at work stops where it is."""
+        """End the periodic clean-up at once; a running one stops where it is."""
         ended = self._end_periodic()
         if ended is not None:
             await _wait_for(asyncio.wrap_future(ended))
@@ -198,10 +198,10 @@ class FileCleanupManager(ExpiringFiles):
 
 
 class ThreadedFileCleanupManager(ExpiringFiles):
-    """A `FileCleanupManager` for programs without a loop: the same, in plain calls and `with`."""
+    """A `FileCleanupManager` for programs without an event loop, with plain calls and `with`."""
 
     def cleanup_file(self, file_path: AnyPath) -> bool:
-        """Whether the file was deleted; it is no longer tracked then, nor if it was missing."""
+        """Delete a file; return whether that was done. A file that is gone is no longer tracked."""
         return self._cleanup_file(file_path)
 
     def cleanup_directory(self, directory: AnyPath, recursive: bool = True) -> bool:
@@ -219,11 +219,11 @@ class ThreadedFileCleanupManager(ExpiringFiles):
         return self._cleanup_all_tracked()
 
     def recover(self) -> int:
-        """Delete what killed runs were tracking in `base_temp_dir`; how many entries went."""
+        """Delete what killed runs tracked in `base_temp_dir`; return how many entries went."""
         return self._recover()
 
     def stop_periodic_cleanup(self) -> None:
-        """End the periodic clean-up at once: one that is at work stops where it is."""
+        """End the periodic clean-up at once; a running one stops where it is."""
         ended = self._end_periodic()
         if ended is not None:
             ended.result()
