@@ -61,9 +61,9 @@ def settings() -> str:
     keys = ", ".join(f"`{key}`" for key in CATEGORY_KEYS)
     categories = f"A table `[tool.tempkeep.category.<name>]` can have {keys}."
     categories += (
-        " It makes a category of `.tmp/<name>`. What it excludes, or keeps of files, it adds to"
+        " It makes `.tmp/<name>` a category. Its `exclude` and `keep_files` add to those for all"
     )
-    categories += " what is kept everywhere."
+    categories += " categories."
     return "\n".join([*lines, "", fill(categories, 100, break_on_hyphens=False)])
 
 

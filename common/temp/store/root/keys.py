@@ -53,7 +53,7 @@ KEYS: Final[dict[str, Key]] = {
         "max_age",
         "duration",
         "max age: entries unchanged for longer go",
-        "The newest change anywhere inside counts; 0 is all entries.",
+        "The newest change anywhere inside counts; 0 means all entries.",
     ),
     "max_age_hours": Key("max_age", "hours", "in hours"),
     "max_count": Key(
@@ -76,20 +76,20 @@ KEYS: Final[dict[str, Key]] = {
         "min_free_space",
         "size",
         "min free space on the disk of the root",
-        "While less is free, entries go: those with the smallest cost first, and of these those "
-        "that are unchanged for longest.",
+        "While less is free, entries go: those with the smallest cost first; with the same cost, "
+        "those that are unchanged for longest first.",
     ),
     "high_water": Key(
         "high_water",
         "share",
         "when more of the disk is in use, entries go",
-        "The share is what df shows; entries go as for min_free_space.",
+        "The share is what df shows; entries go in the same order as for min_free_space.",
     ),
     "low_water": Key(
         "low_water",
         "share",
-        "they go until less than this is in use",
-        "It needs a high_water above it, and is high_water itself if it is not set.",
+        "a clean for `high_water` ends when less than this is in use",
+        "high_water must be set and larger. Without low_water, high_water is used.",
     ),
     "keep_last": Key("keep_last", "count", "keep last: this many newest of each name always stay"),
     "keep_last_good": Key(
@@ -109,8 +109,8 @@ KEYS: Final[dict[str, Key]] = {
         "keep_files",
         "files",
         "keep files: what matches stays in its place when its entry goes",
-        "Of an entry that is archived, it is what is archived. Each is a glob of a name, such as "
-        "*.mp4, or with a / of a path in the entry, in which **/ is any directories or none.",
+        "If the entry is archived, only these files are. Each is a glob for a name, such as *.mp4, "
+        "or with a / for a path in the entry, where **/ stands for any directories or none.",
     ),
     "exclude": Key(
         "exclude",
@@ -142,14 +142,14 @@ KEYS: Final[dict[str, Key]] = {
         "archive_format",
         "format",
         "the format of archived entries",
-        "With dir, an entry is renamed where the archive is on the same filesystem; object storage "
-        "has tar.zst instead.",
+        "With dir, an entry is renamed if the archive is on the same filesystem; in object storage, "
+        "it is a tar.zst instead.",
     ),
     "archive_keep": Key(
         "archive_keep",
         "duration",
         "archived entries go after this time",
-        "A clean deletes those that came from the same root; 0 is all of them.",
+        "A clean deletes those that came from the same root; 0 means all of them.",
     ),
     "archive_max_size": Key(
         "archive_max_size",
@@ -162,7 +162,7 @@ KEYS: Final[dict[str, Key]] = {
     "foreign_for": Key(
         "foreign_for",
         "duration",
-        "how long an unchanged entry stays whose owner cannot be checked; else 1d",
+        "how long an unchanged entry stays if its owner cannot be checked; else 1d",
         "An owner cannot be checked if it runs on another system, or uses another mount of this "
         "filesystem.",
     ),
@@ -184,7 +184,7 @@ KEYS: Final[dict[str, Key]] = {
         "presets",
         "presets",
         "presets whose artefacts `inv clean` removes too",
-        "They are found by what lies beside them; all is every preset but venv.",
+        "Artefacts are found by the files beside them; all means every preset except venv.",
     ),
     "auto_clean": Key(
         "auto_clean",
@@ -196,8 +196,8 @@ KEYS: Final[dict[str, Key]] = {
         "on_failure",
         "command",
         "runs when a scheduled clean fails",
-        "It reads the report in JSON from stdin. It is not run if somebody else may have written "
-        "this file.",
+        "The command reads a report in JSON from stdin. It does not run if somebody else may have "
+        "written this file.",
     ),
     "on_success": Key("on_success", "command", "runs when a scheduled clean ends with 0"),
     "metrics_file": Key(
@@ -205,7 +205,7 @@ KEYS: Final[dict[str, Key]] = {
         "textfile",
         "a file of metrics, written after each scheduled clean, for node_exporter",
         "Its name ends with .prom. It is relative to the project; ~ is the home directory. It is "
-        "not written if somebody else may have written this file.",
+        "not written if somebody else may have written these settings.",
     ),
     "workers": Key(
         "workers", "count", "how many processes scan and delete; 0 finds the best number"
@@ -261,8 +261,8 @@ CATEGORY_KEYS: Final[dict[str, Key]] = {
 ENVIRONMENT: Final[dict[str, str]] = {
     f"{ENV_PREFIX}<KEY>": "a setting: `TEMPKEEP_MAX_AGE=7d`; commas separate list items, "
     "and an empty one is an error",
-    PROJECT: "the project, whatever the working directory is: an existing directory",
-    HOST: "the name of this host in reports, such as that of the node for a container",
+    PROJECT: "the project to use, whatever the working directory is: an existing directory",
+    HOST: "the name of this host in reports, for example the name of the node for a container",
     "TMPDIR": "the system's temporary directory, for `auto_cleanup_dir` and `temp_working_dir`",
     "XDG_STATE_HOME": "where scratch without a project goes, instead of `~/.local/state`",
     "XDG_DATA_HOME": "where the trash is for `--trash`, instead of `~/.local/share`",
