@@ -64,7 +64,7 @@ class Leases:
         As given, or as configured for the project of the root.
         """
         if self._foreign_for is None:
-            from ..settings.loading import configured_foreign_for  # it imports this module
+            from ..settings.loading import configured_foreign_for  # few owners are elsewhere
 
             try:
                 self._foreign_for = configured_foreign_for(Path(self._root))
@@ -163,7 +163,7 @@ class Leases:
         """Whether the owner, or a process that shares its lease, is alive; `None`, and a `doubt` in
         the journal, if unknown.
         """
-        from ..system import process_identity
+        from ..system import process_identity as identity
 
         journal.doubt = ""
         if locked:
@@ -171,19 +171,17 @@ class Leases:
             return True
         owner = journal.header.presence
         journal.doubt = "this filesystem has no locks" if locked is None else ""
-        is_same_host = journal.header.host == process_identity.host_name()
+        is_same_host = journal.header.host == identity.host_name()
         if not owner.boot:  # written by an older version, or on a system without a boot id
             is_far = bool(owner.machine or owner.view) and not is_same_host
             journal.doubt = journal.doubt or ("it ran on another system" if is_far else "")
-        elif owner.boot != process_identity.boot():
-            if is_same_host and process_identity.outlived(
-                owner, process_identity.presence_here(descriptor)
-            ):
+        elif owner.boot != identity.boot():
+            if is_same_host and identity.outlived(owner, identity.presence_here(descriptor)):
                 return False
             journal.doubt = journal.doubt or "it ran on another system, or before a restart"
         else:
             if self._namespace is None:
-                self._namespace = process_identity.namespace()
+                self._namespace = identity.namespace()
             if self._namespace and self._namespace == owner.namespace:
                 alive = journal.has_living()
                 if alive:
@@ -192,10 +190,7 @@ class Leases:
                     journal.doubt = "the system hides it"
             elif journal.is_seen():
                 return True
-            elif (
-                process_identity.differ_in_time(self._namespace, owner.namespace)
-                and journal.may_run()
-            ):
+            elif identity.differ_in_time(self._namespace, owner.namespace) and journal.may_run():
                 journal.doubt = "it runs in another time namespace"
             if not journal.doubt and self._view(descriptor) != owner.view:
                 journal.doubt = "it saw the filesystem by another mount"
