@@ -20,7 +20,7 @@ from hypothesis import settings
 
 from common.temp.store.archive.bucket import RETRIES
 from common.temp.store.project import place
-from common.temp.store.root import names
+from common.temp.store.root import new_names
 from tests import warm
 from tests.buckets import KEYS, Place, Server, serving
 from tests.forked_coverage import Forks, forks_if_measured
@@ -187,7 +187,7 @@ def own_system_temp(
     monkeypatch.setenv("XDG_STATE_HOME", str(directory / "state"))
     monkeypatch.setattr(place, "_home_of_user", lambda: "")
     monkeypatch.setattr(place, "_has_warned", False)
-    monkeypatch.setattr(names, "_newest", 0)
+    monkeypatch.setattr(new_names, "_newest", 0)
     place._roots.clear()
     yield directory
     # As at the end of a process; otherwise the owner file of every test would stay open.

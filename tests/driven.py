@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from common.temp.store.root.books import OWN
 from common.temp.store.root.current_owners import own
+from common.temp.store.root.owner_kinds import OWN
 from tests.support import age
 
 

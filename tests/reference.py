@@ -12,8 +12,8 @@ from common.temp.core.policy import STRATEGIES
 from common.temp.core.units import spell_duration
 from common.temp.errors import EXIT_CODES
 from common.temp.store.artefacts.presets import PRESETS
-from common.temp.store.root.keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Kind
-from common.temp.store.root.settings import Settings
+from common.temp.store.settings.keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Kind
+from common.temp.store.settings.settings import Settings
 from common.temp.store.system.archive_formats import FORMATS
 from tests import schemas
 from tests.docs import DOCS

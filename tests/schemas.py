@@ -11,8 +11,8 @@ from typing import Any, Final
 from common.temp.choices import ALL, PRESETS
 from common.temp.core.policy import STRATEGIES
 from common.temp.core.units import HOUR, MINUTE, spell_duration, spell_interval
-from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key, Kind
-from common.temp.store.root.settings import Settings
+from common.temp.store.settings.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key, Kind
+from common.temp.store.settings.settings import Settings
 from common.temp.store.system.archive_formats import FORMATS
 from tests.support import REPOSITORY
 

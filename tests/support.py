@@ -31,11 +31,11 @@ from common.temp.core.links import Link
 from common.temp.core.plan import Report
 from common.temp.core.policy import Policy
 from common.temp.store.archive.local import LocalArchive
-from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.current_owners import owners
 from common.temp.store.root.records import record_name
+from common.temp.store.scanning.scan import scan
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.tasks import ns

@@ -20,7 +20,7 @@ from common.temp import (
 )
 from common.temp import hold as hold_on
 from common.temp.core.policy import Policy
-from common.temp.store.root.lastuse import last_uses
+from common.temp.store.root.last_use import last_uses
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from tests.support import HOUR, environment, hold, inv, make_entry, process, swept, tempkeep

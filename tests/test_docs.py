@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.migrate.rules import by_code
-from common.temp.store.root.loading import load
+from common.temp.store.settings.loading import load
 from tests.docs import DOCS, PAGES, README, Block, anchors, blocks, links, prose
 from tests.each import each
 from tests.support import REPOSITORY, environment, make_entry, run

@@ -29,7 +29,7 @@ from common.temp.pins import pin
 from common.temp.store.root.current_owners import own
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
-from common.temp.store.system.birth import born_at
+from common.temp.store.system.creation_time import born_at
 from tests.each import each
 from tests.store.children import in_child, until
 from tests.support import (

@@ -35,11 +35,11 @@ from common.temp.pipeline import (
     start_run,
 )
 from common.temp.pipeline_config import CleanupConfig, CleanupStrategy
-from common.temp.store.claiming.scan import scan
-from common.temp.store.root.keys import JSON_KEYS
-from common.temp.store.root.loading import load
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.scanning.scan import scan
+from common.temp.store.settings.keys import JSON_KEYS
+from common.temp.store.settings.loading import load
 from tests.each import each
 from tests.support import (
     DENIED,

@@ -23,9 +23,9 @@ from common.temp.pipeline import (
     start_run,
 )
 from common.temp.pipeline_config import CleanupConfig, CleanupStrategy
-from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner
 from common.temp.store.root.records import record_name
+from common.temp.store.scanning.scan import scan
 from tests.support import age, long_ago, make_entry, mounted, process, run, tempkeep
 
 RUN = """

@@ -11,8 +11,8 @@ import pytest
 from common.temp import errors
 from common.temp.core.policy import Policy
 from common.temp.errors import EXIT_CODES, TempError
-from common.temp.store.root.keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Kind
-from common.temp.store.root.settings import Settings
+from common.temp.store.settings.keys import CATEGORY_KEYS, ENVIRONMENT, JSON_KEYS, KEYS, Kind
+from common.temp.store.settings.settings import Settings
 from tests import schemas
 from tests.docs import DOCS
 from tests.reference import PARTS, VALUES, renewed, settings

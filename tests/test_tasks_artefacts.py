@@ -15,8 +15,8 @@ from common.temp.commands import artefact_drafts as commands
 from common.temp.core.layouts import JOBS, PIPELINE
 from common.temp.store.artefacts import artefacts
 from common.temp.store.root.making import make_root
-from common.temp.store.root.settings import DEFAULT_ARTEFACTS
-from common.temp.store.system.at_work import AtWork
+from common.temp.store.settings.settings import DEFAULT_ARTEFACTS
+from common.temp.store.system.processes_in_directory import AtWork
 from common.temp.store.trees.removed import Removed
 from tests.support import (
     IMMUTABLE,

@@ -12,8 +12,8 @@ import pytest
 
 from common.temp.commands import forecast
 from common.temp.core.entry import Inventory
-from common.temp.store.claiming.scan import scan
-from common.temp.store.system.birth import born_at
+from common.temp.store.scanning.scan import scan
+from common.temp.store.system.creation_time import born_at
 from tests.support import listing, make_entry, make_project, process, tempkeep
 
 Printed = pytest.CaptureFixture[str]

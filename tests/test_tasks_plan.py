@@ -15,7 +15,7 @@ import pytest
 from common.temp.holding import hold
 from common.temp.pins import pin
 from common.temp.store.root.allocation import allocate
-from common.temp.store.sweep.planfile import read_plan
+from common.temp.store.sweep.plan_file import read_plan
 from tests.each import each
 from tests.support import (
     age,

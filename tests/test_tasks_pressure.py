@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.root.loading import load
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.settings.loading import load
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from tests.support import age, ext4, inv, listing, make_project, mounted, outcomes

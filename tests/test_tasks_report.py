@@ -18,7 +18,7 @@ from common.temp.core.fleet import Fleet, FleetEntry, FleetHost, FleetProject, S
 from common.temp.core.scheduled import ANOTHER
 from common.temp.report.fleet_page import fleet_page
 from common.temp.report.text import instant
-from common.temp.store.system.presence import boot, host_name
+from common.temp.store.system.process_identity import boot, host_name
 from tests.support import HOUR, NOW, check_report, environment, make_entry, make_project, tempkeep
 
 Printed = pytest.CaptureFixture[str]

@@ -18,8 +18,8 @@ from common.temp.core.layouts import RUNS_ARCHIVE
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.pipeline_config import CleanupConfig
 from common.temp.store.archive.local import LocalArchive
-from common.temp.store.root.loading import load
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.settings.loading import load
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from tests.store.children import in_child, until

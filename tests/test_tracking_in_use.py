@@ -20,7 +20,7 @@ import pytest
 from common.temp import expiring
 from common.temp.core.layouts import FILES
 from common.temp.store.root.pinning import write_pin
-from common.temp.store.system.birth import born_at
+from common.temp.store.system.creation_time import born_at
 from common.temp.tracking import (
     FileCleanupManager,
     TempFileContext,

@@ -20,10 +20,10 @@ from .core.layouts import STORE
 from .errors import TempError
 from .store.project.place import ENV_PREFIX, PROJECT
 from .store.project.project import MARKERS, find_monorepo, find_project, is_nobodys, root_of
-from .store.root.guard import check_store
+from .store.project.store_guard import check_store
 from .store.system import at
 from .store.system.opening import opened_in
-from .store.system.ownfiles import open_own, set_time
+from .store.system.own_files import open_own, set_time
 from .store.system.reading import read_file
 
 NAME: Final = "auto-clean"

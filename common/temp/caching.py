@@ -12,8 +12,8 @@ from .errors import StorageError
 from .holding import Hold, hold_entry
 from .manager import TempManager
 from .store.root.allocation import allocate
-from .store.root.books import PLAIN
-from .store.root.lastuse import LastUse, last_uses, note_made, turn_to_look
+from .store.root.last_use import LastUse, last_uses, note_made, turn_to_look
+from .store.root.owner_kinds import PLAIN
 
 if TYPE_CHECKING:
     _Path = Path

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from .core.keeping import INDEX, JOURNAL, LOG, LOG_OF_DUCKDB
-from .store.claiming.named import NamedOutcome
+from .store.claiming.named_removal import NamedOutcome
 from .store.system.at import PLAIN_FLAGS
 
 _DATABASE: Final = b"SQLite format 3\0"

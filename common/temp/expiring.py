@@ -21,18 +21,18 @@ from .errors import InvalidSettings, TempError
 from .ledger import AnyPath, Ledger, Mark, Place
 from .periodic import Periodic
 from .report.text import plain
-from .store.claiming.named import GoOn, Kind, NamedOutcome, NamedRemover, delete_elsewhere
+from .store.claiming.named_removal import GoOn, Kind, NamedOutcome, NamedRemover, delete_elsewhere
+from .store.project.store_guard import folds_case
 from .store.root.arrivals import is_remainder
-from .store.root.books import TRACKED
-from .store.root.guard import folds_case
-from .store.root.journal import Left
 from .store.root.leases import Leases
-from .store.root.loading import keeping
-from .store.root.ownerfile import strike
-from .store.sweep.keeping import is_kept
+from .store.root.owner_file import strike
+from .store.root.owner_file_reading import Left
+from .store.root.owner_kinds import TRACKED
+from .store.settings.loading import keeping
+from .store.sweep.kept_files import is_kept
 from .store.sweep.sweep import execute
-from .store.trees.inside import measure_at
 from .store.trees.measured import Measured
+from .store.trees.measured_path import measure_at
 
 _MIB = 1 << 20
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .errors import InvalidSettings, StorageError, TempError
 
 if TYPE_CHECKING:
-    from .store.root.books import Book
+    from .store.root.owner_kinds import Book
 
 
 class Hold:
@@ -63,11 +63,11 @@ def hold_entry(root: Path, relative: str) -> Hold:
 
 
 def _hold_all(entries: list[tuple[Path, str]]) -> Hold:
+    from .store.project.store_guard import wait_for
     from .store.root.allocation import adopt
-    from .store.root.books import BORROWED
-    from .store.root.guard import wait_for
-    from .store.root.lastuse import note_use
-    from .store.root.recorded_layout import layout_of
+    from .store.root.last_use import note_use
+    from .store.root.owner_kinds import BORROWED
+    from .store.settings.recorded_layout import layout_of
 
     taken: list[tuple[Path, str]] = []
     held = Hold(taken, BORROWED)
@@ -94,11 +94,11 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
     too, and so does everything that it starts. This process closes its own when it gives up the
     entry, or ends. Empty if the system has no such locks (Windows). Raises what `hold` raises.
     """
+    from .store.project.store_guard import wait_for
     from .store.root.allocation import adopt
-    from .store.root.books import Book
-    from .store.root.guard import wait_for
     from .store.root.owner import owner_of, release
-    from .store.root.recorded_layout import layout_of
+    from .store.root.owner_kinds import Book
+    from .store.settings.recorded_layout import layout_of
     from .store.system.locks import has_locks
 
     entries = _locate(path)
@@ -120,8 +120,8 @@ def lease_fds(path: str | os.PathLike[str], *, inheritable: bool = False) -> tup
 
 def _locate(path: str | os.PathLike[str]) -> list[tuple[Path, str]]:
     """The entry that holds `path`, and the entries to which symlinks in the path lead."""
-    from .store.root.finding import entries_behind, locate
-    from .store.system.userpath import users_path
+    from .store.root.find_entry import entries_behind, locate
+    from .store.system.user_path import users_path
 
     try:
         entry = locate(users_path(path))

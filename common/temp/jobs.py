@@ -20,24 +20,24 @@ from .core.plan import Plan
 from .core.policy import Policy
 from .errors import StorageError, TempError
 from .report.text import plain
-from .store.root import around, finding, history  # noqa: F401
+from .store.project.store_guard import is_gone
+from .store.root import containing_entry, find_entry, history  # noqa: F401
 from .store.root.allocation import allocate_named
 from .store.root.arrivals import Arrivals, is_remainder
-from .store.root.books import FAILED, PLAIN
 from .store.root.current_owners import own
-from .store.root.guard import is_gone
-from .store.root.journal import Left
 from .store.root.leases import Leases
 from .store.root.listing import list_leftovers
-from .store.root.loading import keeping
 from .store.root.making import make_root
 from .store.root.owner import owner_of, release
+from .store.root.owner_file_reading import Left
+from .store.root.owner_kinds import FAILED, PLAIN
+from .store.settings.loading import keeping
 from .store.sweep.abandoned import ABANDONED
 from .store.sweep.discard import discard
 from .store.sweep.prepare import prepare
 from .store.sweep.sweep import execute
-from .store.system.birth import born_at
-from .store.system.userpath import users_path
+from .store.system.creation_time import born_at
+from .store.system.user_path import users_path
 from .store.workers import crew  # noqa: F401
 
 if TYPE_CHECKING:

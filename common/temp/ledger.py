@@ -12,11 +12,11 @@ from .core.layouts import FILES, is_inside
 from .errors import InvalidName, Refused
 from .store.project.project import system_temp
 from .store.root.allocation import adopt
-from .store.root.books import BORROWED, OWN, TRACKED, Book
 from .store.root.current_owners import own
 from .store.root.making import make_root
 from .store.root.owner import hand_over, release
-from .store.system.userpath import users_path
+from .store.root.owner_kinds import BORROWED, OWN, TRACKED, Book
+from .store.system.user_path import users_path
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 

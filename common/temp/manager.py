@@ -116,7 +116,7 @@ class TempManager:
 
         from .core.policy import Policy, policy_of_age
         from .store.archive.archives import archive_of
-        from .store.root.loading import load
+        from .store.settings.loading import load
         from .store.sweep.abandoned import MANAGER, clean_abandoned
         from .store.sweep.prepare import prepare
         from .store.sweep.sweep import execute

@@ -15,8 +15,8 @@ from .core.layouts import AUTO
 from .errors import StorageError
 from .store.project.project import absolute, user_root
 from .store.root.allocation import allocate_private, allocate_run, allocate_run_in
-from .store.root.around import lease_around
-from .store.system.userpath import users_path
+from .store.root.containing_entry import lease_around
+from .store.system.user_path import users_path
 
 _ATTEMPTS = 64
 

@@ -13,10 +13,10 @@ def pin(path: str | os.PathLike[str], reason: str) -> Path:
     its target is kept as well, and each symlink on the way. Raises `InvalidSettings` if `path` is
     in no entry, `StorageError` if the pin cannot be written or the entry is gone.
     """
-    from .store.root.finding import entries_behind, locate
+    from .store.root.find_entry import entries_behind, locate
     from .store.root.pinning import link_name, pin_there
-    from .store.root.recorded_layout import layout_of
-    from .store.system.userpath import users_path
+    from .store.settings.recorded_layout import layout_of
+    from .store.system.user_path import users_path
 
     root, relative = locate(users_path(path))
     pin_there(root, relative, reason)
@@ -32,9 +32,9 @@ def unpin(path: str | os.PathLike[str]) -> bool:
     The target of a symlink stays pinned if it has its own pin, or one on another symlink to it.
     Raises `InvalidSettings` if `path` is in no entry, `StorageError` if the pin cannot be removed.
     """
-    from .store.root.finding import entries_behind, locate
+    from .store.root.find_entry import entries_behind, locate
     from .store.root.pinning import link_name, remove_pin
-    from .store.system.userpath import users_path
+    from .store.system.user_path import users_path
 
     entry = locate(users_path(path))
     for behind in entries_behind(entry, users_path(path)):

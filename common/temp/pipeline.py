@@ -40,13 +40,13 @@ from .report.text import plain
 from .store.project.place import project_root
 from .store.project.project import absolute, is_nobodys
 from .store.root.allocation import allocate_named
-from .store.root.ends import begin, end
-from .store.root.names import fresh_name
-from .store.root.sources import CONFIG_JSON
-from .store.root.values import check_strategy
-from .store.system.presence import is_fork
+from .store.root.new_names import fresh_name
+from .store.root.run_ends import begin, end
+from .store.settings.sources import CONFIG_JSON
+from .store.settings.values import check_strategy
+from .store.system.process_identity import is_fork
 from .store.system.space import space_of
-from .store.system.userpath import users_path
+from .store.system.user_path import users_path
 
 _ATTEMPTS: Final = 64
 
@@ -180,7 +180,7 @@ class ArtifactCleaner:
 
     def find_artifact_directories(self) -> list[Path]:
         """Return the runs in the base, newest first. Raises `StorageError` or `Refused`."""
-        from .store.claiming.scan import scan
+        from .store.scanning.scan import scan
 
         check_base(self.base_path)
         need = Need(inside=False)

@@ -17,11 +17,11 @@ from .pipeline_config import CleanupConfig, CleanupStrategy
 from .report.text import plain
 from .store.archive.archives import archive_of
 from .store.project.project import find_project
-from .store.root.loading import load, naming, with_strategy
-from .store.root.recorded_layout import layout_of
-from .store.root.settings import Settings
-from .store.root.values import check_strategy
-from .store.system.userpath import users_path
+from .store.settings.loading import load, naming, with_strategy
+from .store.settings.recorded_layout import layout_of
+from .store.settings.settings import Settings
+from .store.settings.values import check_strategy
+from .store.system.user_path import users_path
 
 Config: TypeAlias = CleanupConfig | str | os.PathLike[str] | None
 """The settings, the path of a `cleanup_config.json`, or `None` for the project's own settings."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from .core.layouts import RUNS_ARCHIVE
-from .store.project.output import write_named
-from .store.root.loading import check_config, of_config
-from .store.root.settings import Settings
-from .store.root.sources import read_config
-from .store.system.userpath import users_path
+from .store.project.output_file import write_named
+from .store.settings.loading import check_config, of_config
+from .store.settings.settings import Settings
+from .store.settings.sources import read_config
+from .store.system.user_path import users_path
 
 
 class CleanupStrategy(Enum):

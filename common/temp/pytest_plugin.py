@@ -101,7 +101,7 @@ def _lease_basetemp(config: pytest.Config) -> None:
     else:
         return
     from .errors import TempError
-    from .store.root.around import lease_around
+    from .store.root.containing_entry import lease_around
 
     if given is None:
         # The name that pytest uses. If the root holds all temporary files, it is itself an entry.

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .core.layouts import PIPELINE
-from .store.root.ends import give_up as record_given_up
 from .store.root.owner import release
+from .store.root.run_ends import give_up as record_given_up
 
 
 class _Who(NamedTuple):

@@ -22,8 +22,8 @@ from typing import TypeVar
 from .companions import delete_whole
 from .expiring import Cleaned, ExpiringFiles, tell
 from .ledger import AnyPath
-from .store.claiming.named import delete_elsewhere
-from .store.system.userpath import users_path
+from .store.claiming.named_removal import delete_elsewhere
+from .store.system.user_path import users_path
 
 T = TypeVar("T")
 

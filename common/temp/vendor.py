@@ -27,7 +27,7 @@ from .store.system.at import PLAIN_FLAGS
 from .store.system.locks import lock_file
 from .store.system.mounts import mounts_below
 from .store.system.opening import opened_below, opened_made
-from .store.system.userpath import users_path
+from .store.system.user_path import users_path
 from .store.system.walking import walk
 
 MANIFEST: Final = "vendored.json"

@@ -21,7 +21,7 @@ IMPORTS = """
 import resource, time
 from pathlib import Path
 from common.temp.core.policy import Policy
-from common.temp.store.claiming.scan import scan
+from common.temp.store.scanning.scan import scan
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 root, now, everything = Path({root!r}), time.time(), Policy(everything=True)

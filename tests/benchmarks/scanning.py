@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.claiming.scan import scan
+from common.temp.store.scanning.scan import scan
 from tests.benchmarks import trees
 from tests.benchmarks.figures import (
     Figure,

@@ -19,7 +19,7 @@ from common.temp.core.policy import (
 )
 from common.temp.core.retention import explain
 from common.temp.errors import InvalidSettings
-from common.temp.store.root.keys import KEYS
+from common.temp.store.settings.keys import KEYS
 from tests.each import each
 from tests.support import HOUR, NOW, entry
 

@@ -21,7 +21,7 @@ from common.temp import (
 )
 from common.temp.errors import InvalidSettings
 from common.temp.pipeline import load_config, save_config
-from common.temp.store.root.keys import JSON_KEYS
+from common.temp.store.settings.keys import JSON_KEYS
 from tests.documents.statement import Statement, Statements, parameters
 from tests.support import REPOSITORY, listing, make_entry, stored, tempkeep
 

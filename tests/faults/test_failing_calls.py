@@ -37,11 +37,11 @@ import ctypes, json, os, select, sys, time, traceback
 from pathlib import Path
 from common.temp.core.policy import Policy
 from common.temp.core.units import HOUR
-from common.temp.store.sweep import facts
+from common.temp.store.sweep import rechecks
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 
-facts._CHECK_SECONDS = 1e9  # once, however long all else takes
+rechecks._CHECK_SECONDS = 1e9  # once, however long all else takes
 
 def wait(outcome):
     if outcome.step == plan.steps[0]:

@@ -20,9 +20,9 @@ import pytest
 
 from common.temp.core.entry import Entry
 from common.temp.pins import pin
-from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.listing import list_leftovers
+from common.temp.store.scanning.scan import scan
 from tests.support import outcomes, plain_user, swept
 
 ENTRIES = 30

@@ -12,8 +12,8 @@ import pytest
 
 from common.temp import auto_clean
 from common.temp.errors import Refused
-from common.temp.store.root.lastuse import last_use, note_use
-from common.temp.store.root.ownerfile import strike
+from common.temp.store.root.last_use import last_use, note_use
+from common.temp.store.root.owner_file import strike
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.root.records import record_name
 from tests.store.test_reading import place

@@ -16,9 +16,9 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store.archive import deposit, packing, tarring
 from common.temp.store.archive import restore as restoring
 from common.temp.store.archive.local import LocalArchive
-from common.temp.store.project import output
+from common.temp.store.project import output_file
 from common.temp.store.project.project import check_way
-from common.temp.store.root import history, leases, making, ownerfile, pinning, records
+from common.temp.store.root import history, leases, making, owner_file, pinning, records
 from common.temp.store.root.leases import Leases
 from common.temp.store.root.pinning import write_pin
 from common.temp.store.shelf import putting as putting_back
@@ -221,7 +221,7 @@ def test_a_part_of_a_store_that_becomes_a_link_leads_into_no_other_store(
         "pins": (records, "is_gone"),
         "unpinned": (pinning, "remove_record"),
         "owners": (leases, "is_gone"),
-        "struck": (ownerfile, "open_own"),
+        "struck": (owner_file, "open_own"),
         "manifest": (reservation, "_unlink"),
         "history": (history, "_newer_half"),
     }[what]
@@ -247,7 +247,7 @@ def test_a_part_of_a_store_that_becomes_a_link_leads_into_no_other_store(
         known.forget_dead()
     elif what == "struck":
         swap(root / swapped, other / swapped)
-        ownerfile.strike(str(file), (status.st_dev, status.st_ino), "debug/x")
+        owner_file.strike(str(file), (status.st_dev, status.st_ino), "debug/x")
     elif what == "manifest":
         reservation.forget_stale(root)
     else:
@@ -293,9 +293,9 @@ def test_what_takes_the_place_of_the_directory_of_a_report_leads_it_nowhere(
         swap(project / "out", victim)
         return real
 
-    monkeypatch.setattr(output, "check_way", checked)
+    monkeypatch.setattr(output_file, "check_way", checked)
     with pytest.raises(StorageError, match="cannot write"):
-        output.write_named(project / "out" / "secret", "a report")
+        output_file.write_named(project / "out" / "secret", "a report")
     assert (victim / "secret").read_text() == "mine"
 
 
@@ -309,8 +309,8 @@ def test_in_shared_memory_a_report_is_written_as_anywhere_else(
         link.symlink_to(victim / "secret")
         os.lchown(link, 1000, 1000)
         with pytest.raises(Refused, match="symlink of another user"):
-            output.write_named(link, "a report")
+            output_file.write_named(link, "a report")
         for text in ("first", "second"):
-            output.write_named(report, text)
+            output_file.write_named(report, text)
         assert report.read_text() == "second"
     assert (victim / "secret").read_text() == "mine"

@@ -17,7 +17,7 @@ from common.temp.commands.clean_arguments import CleanArguments
 from common.temp.schedule import notify
 from common.temp.schedule import run as scheduled
 from common.temp.schedule.job import job_of
-from common.temp.store.project.trusted import why_not_trusted
+from common.temp.store.project.trusted_files import why_not_trusted
 from tests.schedule.test_run import CLEAN, another, log
 from tests.store.children import state_of, until
 from tests.store.repositories import git

@@ -19,7 +19,7 @@ from common.temp.core.adoption import Moved
 from common.temp.core.policy import Policy
 from common.temp.errors import StorageError
 from common.temp.store.root.allocation import allocate
-from common.temp.store.root.lastuse import note_use
+from common.temp.store.root.last_use import note_use
 from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
 from common.temp.store.root.pinning import read_pin, write_pin

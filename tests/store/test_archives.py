@@ -23,9 +23,9 @@ from common.temp.store.archive import transfer
 from common.temp.store.archive.archives import KINDS, Archive, Deposit, Part
 from common.temp.store.archive.tarring import pack_by_python, unpacked
 from common.temp.store.claiming.claim import NotDisposed
-from common.temp.store.claiming.many import Remover
-from common.temp.store.root import values
-from common.temp.store.root.settings import SCHEMES
+from common.temp.store.claiming.many_removals import Remover
+from common.temp.store.settings import values
+from common.temp.store.settings.settings import SCHEMES
 from common.temp.store.shelf.listing import Archived
 from common.temp.store.shelf.manifest import MANIFEST, manifest_in
 from common.temp.store.shelf.source import Source

@@ -19,9 +19,9 @@ from common.temp.core.entry import CLOCK_SKEW
 from common.temp.core.policy import Policy
 from common.temp.store.claiming import claim
 from common.temp.store.claiming.area import claimed
-from common.temp.store.claiming.scan import scan
 from common.temp.store.root.arrivals import Arrival, Arrivals, note_arrival
 from common.temp.store.root.pinning import write_pin
+from common.temp.store.scanning.scan import scan
 from common.temp.store.shelf import moving
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute

@@ -14,7 +14,7 @@ from common.temp.store.artefacts import artefacts
 from common.temp.store.artefacts.artefacts import drop_empty_root, opened_project
 from common.temp.store.artefacts.finding import Artefact, find_artefacts, why_kept_by_now
 from common.temp.store.project.tracked import Tracked
-from common.temp.store.root.settings import DEFAULT_ARTEFACTS
+from common.temp.store.settings.settings import DEFAULT_ARTEFACTS
 from common.temp.store.trees.removed import Removed
 from tests.support import LINK, NO_DIRECTORY, have_git_ignore, listing, make_entry, mounted, run
 

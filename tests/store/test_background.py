@@ -16,9 +16,9 @@ import pytest
 from common.temp.core.plan import Report
 from common.temp.errors import Refused
 from common.temp.pins import pin
-from common.temp.store.claiming.scan import scan
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.making import make_root
+from common.temp.store.scanning.scan import scan
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from tests.store.children import children_of, in_child, state_of, until

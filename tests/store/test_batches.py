@@ -13,12 +13,12 @@ import pytest
 
 from common.temp.core.policy import Policy
 from common.temp.store.archive.leftovers import finish_root
-from common.temp.store.claiming.many import Remover
-from common.temp.store.claiming.together import Batch
+from common.temp.store.claiming.many_removals import Remover
+from common.temp.store.claiming.small_entries import Batch
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import write_pin
-from common.temp.store.sweep.facts import Facts
 from common.temp.store.sweep.prepare import prepare
+from common.temp.store.sweep.rechecks import Facts
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
 from common.temp.store.system.locks import lock_directory

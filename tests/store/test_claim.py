@@ -25,10 +25,10 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store.claiming import takeover
 from common.temp.store.claiming.area import HoldingArea, claimed
 from common.temp.store.claiming.claim import NotClaimed
-from common.temp.store.claiming.many import Remover
-from common.temp.store.claiming.scan import scan
-from common.temp.store.root.lastuse import last_use, note_use
+from common.temp.store.claiming.many_removals import Remover
+from common.temp.store.root.last_use import last_use, note_use
 from common.temp.store.root.making import make_root
+from common.temp.store.scanning.scan import scan
 from common.temp.store.shelf.leftovers import finish_leftovers
 from common.temp.store.system import at, locks, renaming
 from common.temp.store.system.locks import lock_directory
@@ -720,7 +720,7 @@ def test_sweeps_at_the_same_time_take_each_entry_exactly_once(
 
 def test_a_live_sweep_is_seen_in_the_status(root: Path) -> None:
     path = make_entry(root, "debug/x")
-    from common.temp.store.claiming.scan import scan
+    from common.temp.store.scanning.scan import scan
 
     with claimed(root, "debug/x", identity(path)):
         (left,) = scan(root, 0).leftovers

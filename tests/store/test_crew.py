@@ -16,7 +16,7 @@ import pytest
 
 from common.temp.store.root.allocation import allocate
 from common.temp.store.root.current_owners import own
-from common.temp.store.root.helper import fork_helper
+from common.temp.store.root.forked_helpers import fork_helper
 from common.temp.store.workers import messages
 from common.temp.store.workers.crew import Crew, Link, may_fork
 from common.temp.store.workers.messages import Job, Kind, Said

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from common.temp.core.links import INODES, once
 from common.temp.core.plan import Plan, Report
 from common.temp.core.policy import Policy
-from common.temp.store.claiming.scan import scan
 from common.temp.store.root.making import make_root
+from common.temp.store.scanning.scan import scan
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from tests.support import EVERYTHING

@@ -15,15 +15,15 @@ from common.temp.core.policy import Policy
 from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.pins import pin, unpin
-from common.temp.store.claiming.inner import Within
-from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
+from common.temp.store.claiming.named_removal import NamedRemover, delete_elsewhere
 from common.temp.store.root.making import make_root
+from common.temp.store.scanning.protections_inside import Within
 from common.temp.store.sweep.discard import discard
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.locks import lock_file
 from common.temp.store.system.opening import opened
-from common.temp.store.trees.inside import look_inside
+from common.temp.store.trees.measured_path import look_inside
 from tests.support import (
     EVERYTHING,
     inv,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.root.journal import parse_header
 from common.temp.store.root.making import make_root
+from common.temp.store.root.owner_file_reading import parse_header
 from tests.support import (
     HOUR,
     LONG_AGO,
@@ -191,7 +191,7 @@ def test_an_entry_of_a_private_process_is_in_use_for_other_users(root: Path) -> 
         read = (
             "import sys, time; sys.path[:0] = sys.argv[1:]\n"
             "from pathlib import Path\n"
-            "from common.temp.store.claiming.scan import scan\n"
+            "from common.temp.store.scanning.scan import scan\n"
             "print([e.use.how for e in scan(Path('.tmp').absolute(), time.time()).entries])"
         )
         words = ["setpriv", "--reuid", "65534", "--clear-groups", sys.executable, "-c", read]

@@ -26,7 +26,7 @@ from common.temp.store.root.allocation import allocate
 from common.temp.store.root.listing import list_entries
 from common.temp.store.shelf.belongs import Place
 from common.temp.store.shelf.listing import list_shelf
-from common.temp.store.sweep import keeping
+from common.temp.store.sweep import kept_files
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system.archive_formats import ArchiveFormat
@@ -180,7 +180,7 @@ def test_what_is_left_is_an_entry_also_if_all_of_it_is_stamped(root: Path) -> No
     plan = all_planned(root, "*/weights", "*.svg")
     if not (child := os.fork()):
         patch = pytest.MonkeyPatch()
-        patch.setattr(keeping, "_put_back", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        patch.setattr(kept_files, "_put_back", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         execute(plan)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

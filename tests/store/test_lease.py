@@ -24,13 +24,13 @@ from common.temp.errors import Refused, StorageError
 from common.temp.store.project.project import user_root
 from common.temp.store.root import leases as reading
 from common.temp.store.root import owner as lease
-from common.temp.store.root import ownerfile, owning
+from common.temp.store.root import owner_file, owning
 from common.temp.store.root.allocation import adopt, allocate
-from common.temp.store.root.books import Book
 from common.temp.store.root.current_owners import own, owners
 from common.temp.store.root.leases import Leases
 from common.temp.store.root.making import make_root
 from common.temp.store.root.owner import owner_of
+from common.temp.store.root.owner_kinds import Book
 from common.temp.store.root.run_notes import made_in, notes_of_runs
 from common.temp.store.system import locks
 from common.temp.store.system.opening import opened
@@ -401,10 +401,10 @@ def test_a_new_owner_whose_file_a_sweep_took_for_a_dead_ones_takes_another(
             with opened(file.parent) as owners:
                 status = file.stat()
                 identity = status.st_dev, status.st_ino
-                ownerfile.unlink_if_dead(file.name, identity, owners)
+                owner_file.unlink_if_dead(file.name, identity, owners)
         return real(descriptor)
 
-    monkeypatch.setattr(ownerfile, "lock_file", lock)
+    monkeypatch.setattr(owner_file, "lock_file", lock)
     path = Path(allocate(str(root), "debug", "x"))
     assert [file.name for file in owner_files(root)] != taken
     assert hold(root, path) == "owner"
@@ -420,7 +420,7 @@ def test_a_new_owner_whose_file_is_being_read_before_it_is_locked_takes_another(
         calls.append(descriptor)
         return len(calls) > 1 and real(descriptor)
 
-    monkeypatch.setattr(ownerfile, "lock_file", lock)
+    monkeypatch.setattr(owner_file, "lock_file", lock)
     path = Path(allocate(str(root), "debug", "x"))
     assert len(calls) == 2
     assert len(owner_files(root)) == 1
@@ -634,7 +634,7 @@ def test_a_line_that_did_not_fit_is_taken_back(tmp_path: Path) -> None:
             full = ""
             while not full:
                 try:
-                    ownerfile._append(descriptor, b"y" * 999 + b"\n")
+                    owner_file._append(descriptor, b"y" * 999 + b"\n")
                 except OSError as error:
                     full = str(error)
             assert "No space left" in full
@@ -654,17 +654,17 @@ def test_a_compaction_that_fails_leaves_the_old_journal_in_force(
     owner.record("debug/x")
     owner.record("debug/y")
     if at == "open":
-        real_header = ownerfile._header
-        monkeypatch.setattr(ownerfile, "_header", lambda *said: full() or real_header(*said))
+        real_header = owner_file._header
+        monkeypatch.setattr(owner_file, "_header", lambda *said: full() or real_header(*said))
     else:
-        real = ownerfile._append
+        real = owner_file._append
 
         def append(descriptor: int, data: bytes) -> None:
             if data == b"+debug/kept\n":
                 full()
             real(descriptor, data)
 
-        monkeypatch.setattr(ownerfile, "_append", append)
+        monkeypatch.setattr(owner_file, "_append", append)
     owner.release("debug/x")
     owner.release("debug/y")
     assert owner.id == first
@@ -676,15 +676,15 @@ def test_a_compaction_that_fails_leaves_the_old_journal_in_force(
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, line: bytes, work: Callable[[], object]) -> None:
     """Have `work` done by the thread that is about to write `line`, as by a signal's handler."""
-    real = ownerfile._append
+    real = owner_file._append
 
     def append(descriptor: int, data: bytes) -> None:
         if data == line:
-            monkeypatch.setattr(ownerfile, "_append", real)
+            monkeypatch.setattr(owner_file, "_append", real)
             work()
         real(descriptor, data)
 
-    monkeypatch.setattr(ownerfile, "_append", append)
+    monkeypatch.setattr(owner_file, "_append", append)
 
 
 def test_what_interrupts_a_record_can_give_up_another(
@@ -717,7 +717,7 @@ def test_what_interrupts_a_release_can_give_up_another(
 def test_what_interrupts_the_making_of_an_owner_shares_it(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, name = ownerfile.open_new, "common.temp.store.root.owning.open_new"
+    real, name = owner_file.open_new, "common.temp.store.root.owning.open_new"
 
     def interrupted(*arguments: Any) -> Any:
         made = real(*arguments)
@@ -1028,7 +1028,7 @@ def test_scans_at_the_same_time_never_take_each_other_for_users(project: Path, s
     code = (
         "import time\n"
         "from pathlib import Path\n"
-        "from common.temp.store.claiming.scan import scan\n"
+        "from common.temp.store.scanning.scan import scan\n"
         "print('ready', flush=True); input()\n"
         "seen = [e.use for _ in range(6) for e in scan(Path('.tmp').absolute(), 0).entries]\n"
         "print([use for use in seen if use])\n"

@@ -12,13 +12,13 @@ import pytest
 from common.temp.contexts import get_debug_temp_dir
 from common.temp.errors import InvalidSettings, StorageError
 from common.temp.pins import pin
-from common.temp.store.claiming.scan import scan
 from common.temp.store.root import listing as listings
 from common.temp.store.root.allocation import allocate
-from common.temp.store.root.finding import find_entry, locate
+from common.temp.store.root.find_entry import find_entry, locate
 from common.temp.store.root.leases import Leases
 from common.temp.store.root.listing import list_entries, listing
 from common.temp.store.root.making import make_root
+from common.temp.store.scanning.scan import scan
 from tests.support import (
     make_entry,
     plain_user,

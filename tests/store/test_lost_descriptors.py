@@ -123,7 +123,7 @@ def test_what_was_given_up_after_the_descriptor_was_closed_is_free(project: Path
     )
     with process(code, cwd=project) as it:
         from common.temp.core.layouts import PIPELINE
-        from common.temp.store.claiming.scan import scan
+        from common.temp.store.scanning.scan import scan
 
         (entry,) = scan(project, 0, layout=PIPELINE).entries
         assert (entry.path, entry.use) == (Path(it.first_line).name, None)
@@ -165,7 +165,7 @@ def test_a_worker_of_a_clean_lets_no_file_go_that_took_the_number_of_a_lease(
     code = (
         "import os, time\n"
         "from common.temp import get_debug_temp_dir as make\n"
-        "from common.temp.store.root.helper import fork_helper\n"
+        "from common.temp.store.root.forked_helpers import fork_helper\n"
         "make('x')\n"
         "os.closerange(3, 256)\n"
         "ours, theirs = os.pipe(), os.pipe()\n"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from common.temp.core.layouts import FILES
-from common.temp.store.claiming.named import (
+from common.temp.store.claiming.named_removal import (
     Kind,
     NamedOutcome,
     NamedRemover,

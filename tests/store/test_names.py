@@ -15,7 +15,7 @@ from common.temp.outputs import OutputRoot
 from common.temp.pipeline import start_run
 from common.temp.store.project.project import user_root
 from common.temp.store.root.allocation import allocate, allocate_private
-from common.temp.store.root.names import claim, fresh_name
+from common.temp.store.root.new_names import claim, fresh_name
 from common.temp.store.root.owner import release
 from tests.support import run
 
@@ -26,9 +26,9 @@ def test_a_name_comes_once_though_what_bore_it_is_gone_also_among_threads_and_a_
     code = """
 import os, shutil, sys, threading, time
 from common.temp import TempManager, pytest_temp_dirs, temp_working_dir
-from common.temp.store.root import allocation; from common.temp.store.root import names
+from common.temp.store.root import allocation; from common.temp.store.root import new_names
 time.time = lambda: 1796020000.5  # one second, however slow the machine is
-names._newest = 0
+new_names._newest = 0
 
 def make(count):
     for _ in range(count):

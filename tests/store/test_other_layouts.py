@@ -12,11 +12,11 @@ import pytest
 from common.temp.core.layouts import FILES, JOBS, LAYOUTS, PIPELINE, SCRATCH, Layout
 from common.temp.core.policy import Policy
 from common.temp.errors import Refused, StorageError
-from common.temp.store.claiming.scan import scan
 from common.temp.store.root import owner as lease
 from common.temp.store.root.allocation import adopt, allocate_named
 from common.temp.store.root.making import make_root
-from common.temp.store.root.recorded_layout import layout_of
+from common.temp.store.scanning.scan import scan
+from common.temp.store.settings.recorded_layout import layout_of
 from common.temp.store.sweep.discard import discard
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute

@@ -20,7 +20,7 @@ from common.temp.holding import hold as hold_on
 from common.temp.jobs import StorageRoot
 from common.temp.manager import TempManager
 from common.temp.store.root import owner as lease
-from common.temp.store.root import ownerfile, owning
+from common.temp.store.root import owner_file, owning
 from common.temp.store.root.current_owners import own
 from tests.store.sshfs import over_sshfs
 from tests.support import (
@@ -82,9 +82,9 @@ def test_a_last_sign_of_life_that_has_not_come_yet_is_none(
     file = make_entry(root, "work/x") / "file0.txt"
     name = file.with_name(f"{int(now)}-1-a")
     file.rename(name)
-    assert now - 1 <= ownerfile.last_alive(str(name), name.stat().st_mtime) <= time.time()
+    assert now - 1 <= owner_file.last_alive(str(name), name.stat().st_mtime) <= time.time()
     monkeypatch.setattr(time, "time", lambda: now - 7200)
-    assert ownerfile.last_alive(str(name), name.stat().st_mtime) == 0.0
+    assert owner_file.last_alive(str(name), name.stat().st_mtime) == 0.0
 
 
 def test_a_process_that_executes_another_program_keeps_its_entries_until_it_ends(

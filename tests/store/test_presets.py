@@ -13,7 +13,7 @@ from common.temp.store.artefacts.artefacts import opened_project, remove_made
 from common.temp.store.artefacts.finding import find_artefacts
 from common.temp.store.artefacts.presets import PRESETS, chosen
 from common.temp.store.project.tracked import Tracked
-from common.temp.store.root.settings import DEFAULT_ARTEFACTS
+from common.temp.store.settings.settings import DEFAULT_ARTEFACTS
 from tests.support import IMMUTABLE, immutable
 
 TAG = "Signature: 8a477f597d28d172789f06886806bc55"

@@ -20,7 +20,7 @@ import pytest
 
 from common.temp.core.entry import Use
 from common.temp.errors import TempError
-from common.temp.store.root.helper import fork_helper
+from common.temp.store.root.forked_helpers import fork_helper
 from common.temp.store.system.processes import processes_inside
 from common.temp.store.system.procfs import spell_command
 from tests.store.trees import long_chain

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from common.temp.store.claiming.claim import Held
-from common.temp.store.claiming.many import Freed, Remover
+from common.temp.store.claiming.many_removals import Freed, Remover
 from common.temp.store.system.at import DIRECTORY_FLAGS
 from common.temp.store.trees import removed
 from common.temp.store.workers.crew import processors

@@ -13,7 +13,7 @@ import pytest
 
 from common.temp.errors import Refused, StorageError
 from common.temp.store.root import owner as lease
-from common.temp.store.root import ownerfile
+from common.temp.store.root import owner_file
 from common.temp.store.root.allocation import allocate
 from common.temp.store.sweep.runs import KEPT_RUNS, Run
 from tests.store.children import in_child, until
@@ -152,7 +152,7 @@ def in_child_killed_at(instant: int, root: Path) -> bool:
     """Whether a run of its own process was killed by its so many-th line in an owner file."""
     child = os.fork()
     if child == 0:
-        real, lines = ownerfile._append, iter(range(1, 1000))
+        real, lines = owner_file._append, iter(range(1, 1000))
 
         def append(descriptor: int, data: bytes) -> None:
             if next(lines) == instant:
@@ -160,7 +160,7 @@ def in_child_killed_at(instant: int, root: Path) -> bool:
             real(descriptor, data)
 
         try:
-            ownerfile._append = append
+            owner_file._append = append
             run = Run("killed")
             kept, dropped = make(run, root, "test_kept"), make(run, root, "test_dropped")
             make(run, root, "test_left")

@@ -23,9 +23,9 @@ import pytest
 from common.temp.core.entry import Inventory, Problem
 from common.temp.core.policy import Need, Policy
 from common.temp.errors import StorageError
-from common.temp.store.claiming.scan import scan
 from common.temp.store.root.listing import list_entries
 from common.temp.store.root.making import make_root
+from common.temp.store.scanning.scan import scan
 from common.temp.store.system import at, locks
 from common.temp.store.system.space import free_bytes, space_of
 from tests.store.children import children_of, has_children, in_child

@@ -15,17 +15,17 @@ from common.temp.choices import ALL, PRESETS
 from common.temp.core.layouts import JOBS
 from common.temp.core.policy import STRATEGIES, Policy
 from common.temp.errors import InvalidSettings
-from common.temp.store.root.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key
-from common.temp.store.root.loading import (
+from common.temp.store.root.making import make_root
+from common.temp.store.settings.keys import CATEGORY_KEYS, JSON_KEYS, KEYS, Key
+from common.temp.store.settings.loading import (
     check_config,
     load,
     of_config,
     with_strategy,
     workspace_globs,
 )
-from common.temp.store.root.making import make_root
-from common.temp.store.root.settings import DEFAULT_ARTEFACTS, Settings
-from common.temp.store.root.values import check_strategy
+from common.temp.store.settings.settings import DEFAULT_ARTEFACTS, Settings
+from common.temp.store.settings.values import check_strategy
 from common.temp.store.system.archive_formats import FORMATS
 from tests.store.repositories import clone, git, make_origin
 from tests.support import DAY, DENIED, HOUR, LINK, make_entry, make_project, plain_user, tempkeep

@@ -15,16 +15,17 @@ from typing import Any
 import pytest
 
 from common.temp.core.policy import Policy
-from common.temp.store.claiming import above, area, named
+from common.temp.store.claiming import area, named_removal
 from common.temp.store.claiming.claim import NotClaimed
-from common.temp.store.claiming.inner import Within
-from common.temp.store.claiming.named import NamedRemover, delete_elsewhere
+from common.temp.store.claiming.named_removal import NamedRemover, delete_elsewhere
+from common.temp.store.scanning import uses_above
+from common.temp.store.scanning.protections_inside import Within
 from common.temp.store.shelf import dropping, moving
 from common.temp.store.shelf.listing import list_shelf
-from common.temp.store.sweep import adoption, facts
+from common.temp.store.sweep import adoption, rechecks
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute
-from common.temp.store.system import at_work
+from common.temp.store.system import processes_in_directory
 from common.temp.store.system.opening import opened_in
 from common.temp.store.trees.contents import state
 from tests.support import EVERYTHING, HOUR, age, make_entry, outcomes, run, swept
@@ -38,9 +39,9 @@ def slow_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     once that is there; and it takes longer than what was seen is relied on.
     """
     for module, seconds in (
-        (facts, "_CHECK_SECONDS"),
-        (above, "_RELIED_ON_SECONDS"),
-        (at_work, "_RELIED_ON_SECONDS"),
+        (rechecks, "_CHECK_SECONDS"),
+        (uses_above, "_RELIED_ON_SECONDS"),
+        (processes_in_directory, "_RELIED_ON_SECONDS"),
     ):
         monkeypatch.setattr(module, seconds, 0.1)
     slow = tmp_path / "slow"
@@ -160,7 +161,7 @@ def dropped(root: Path) -> str:
         return reason.detail
 
 
-def named_removal(root: Path) -> str:
+def remove_named(root: Path) -> str:
     with closing(NamedRemover(root, policy=True)) as remover:
         return remover.delete("debug/x_1696348800", "directory", ours=True).detail
 
@@ -182,14 +183,14 @@ def sweep_that(**options: Any) -> Callable[[Path], str]:
 FLAT, DEEP = "x_1696348800", "debug/x_1696348800"
 LONG: dict[str, tuple[str, Callable[[Path], str], object, str]] = {
     "delete, claim": (DEEP, sweep_that(), area, "_rename"),
-    "undo, walk": (DEEP, sweep_that(disposal="undo"), facts.Facts, "newest"),
+    "undo, walk": (DEEP, sweep_that(disposal="undo"), rechecks.Facts, "newest"),
     "undo, digest": (DEEP, sweep_that(disposal="undo"), moving, "digest"),
-    "archive, walk": (DEEP, sweep_that(disposal="archive"), facts.Facts, "newest"),
+    "archive, walk": (DEEP, sweep_that(disposal="archive"), rechecks.Facts, "newest"),
     "archive, digest": (DEEP, sweep_that(disposal="archive"), moving, "digest"),
     "adopt, walk": (FLAT, adoption_of, Within, "use_of"),
     "adopt, move": (FLAT, adoption_of, adoption, "rename_new"),
-    "by name, walk": (DEEP, named_removal, named, "_check_within"),
-    "by name, claim": (DEEP, named_removal, area, "_rename"),
+    "by name, walk": (DEEP, remove_named, named_removal, "_check_within"),
+    "by name, claim": (DEEP, remove_named, area, "_rename"),
     "from an archive, walk": ("", dropped, dropping, "state"),
 }
 """Where the entry is, what would take it, and what in there may take long."""
@@ -214,9 +215,9 @@ def test_who_begins_to_work_in_an_entry_at_the_last_moment_keeps_it_whatever_tak
         return real(*arguments, **options)
 
     for module, seconds in (
-        (facts, "_CHECK_SECONDS"),
+        (rechecks, "_CHECK_SECONDS"),
         (adoption, "_PROCESS_CHECK_SECONDS"),
-        (at_work, "_RELIED_ON_SECONDS"),
+        (processes_in_directory, "_RELIED_ON_SECONDS"),
     ):
         monkeypatch.setattr(module, seconds, 0.0)  # as if it had taken long
     monkeypatch.setattr(owner, name, comes)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from common.temp.store.system.hidden import processes_that_hide
+from common.temp.store.system.hidden_processes import processes_that_hide
 from common.temp.store.system.processes import processes_inside
 from tests.support import (
     EVERYTHING,

@@ -25,7 +25,7 @@ from common.temp.manager import TempManager
 from common.temp.pipeline import ArtifactCleaner
 from common.temp.store.archive.restore import find_archived, finish_killed, restore
 from common.temp.store.claiming.area import claimed
-from common.temp.store.claiming.many import Remover
+from common.temp.store.claiming.many_removals import Remover
 from common.temp.store.project.project import user_root
 from common.temp.store.root.making import make_root
 from common.temp.store.root.pinning import remove_pin, write_pin
@@ -41,7 +41,7 @@ from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.runs import KEPT_RUNS, Run
 from common.temp.store.sweep.sweep import execute
 from common.temp.store.system import at
-from common.temp.store.system.presence import boot
+from common.temp.store.system.process_identity import boot
 from common.temp.store.system.renaming import rename_new
 from common.temp.tracking import ThreadedFileCleanupManager
 from tests.store.children import in_child, until

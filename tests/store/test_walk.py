@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from common.temp.store.claiming.scan import scan
 from common.temp.store.root.making import make_root
+from common.temp.store.scanning.scan import scan
 from common.temp.store.system import at
 from common.temp.store.system.mounts import counts_subdirectories
-from common.temp.store.trees.inside import look_inside, newest_change
 from common.temp.store.trees.measured import Measured
+from common.temp.store.trees.measured_path import look_inside, newest_change
 from common.temp.store.trees.walk import Sharing, Unfinished, measure
 from tests.support import age, chain, make_entry, mounted, only, run, swept, tree
 

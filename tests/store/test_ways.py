@@ -9,7 +9,7 @@ import pytest
 
 from common.temp.core.disposal import DISPOSALS, Disposal
 from common.temp.errors import InvalidSettings
-from common.temp.store.sweep.planfile import read_plan, write_plan
+from common.temp.store.sweep.plan_file import read_plan, write_plan
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.ways import WAYS
 from tests.support import EVERYTHING, make_entry

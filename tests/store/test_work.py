@@ -14,7 +14,7 @@ import pytest
 
 from common.temp.core.policy import Policy
 from common.temp.jobs import StorageRoot
-from common.temp.store.claiming import repository
+from common.temp.store.repositories import repository
 from common.temp.store.sweep.abandoned import ABANDONED
 from common.temp.store.sweep.prepare import prepare
 from common.temp.store.sweep.sweep import execute

@@ -10,8 +10,8 @@ from ..core.layouts import UNCATEGORIZED
 from ..errors import Refused, StorageError
 from ..report.adoption import adoption_text, moved_line, old_root_text
 from ..report.text import plain
-from ..store.claiming.scan import scan
 from ..store.project.project import OLD_ROOT_NAME
+from ..store.scanning.scan import scan
 from ..store.sweep import adoption
 from .places import DRY_RUN_OVERRIDE, Place, find_places, is_dry_run
 from .printing import print_problems

@@ -19,8 +19,8 @@ from ..store.artefacts.finding import Artefact, find_artefacts, why_kept_by_now
 from ..store.artefacts.patterns import check_patterns
 from ..store.artefacts.presets import chosen
 from ..store.project.tracked import Tracked
-from ..store.system.at_work import AtWork
 from ..store.system.bystanders import bystanders
+from ..store.system.processes_in_directory import AtWork
 from ..store.trees.removed import Removed
 from .drafts import Draft
 from .places import Place

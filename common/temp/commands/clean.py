@@ -15,7 +15,7 @@ from ..core.policy import Policy
 from ..core.reasons import KEEP_LAST_GOOD
 from ..errors import InvalidSettings, Refused
 from ..report.text import instant, plain
-from ..store.root.settings import Settings
+from ..store.settings.settings import Settings
 from .carrying import Json, Lines, Manner, Sink, carry_out
 from .clean_arguments import (
     CleanArguments,
@@ -30,7 +30,7 @@ from .printing import complain, terminal
 from .unconfigured import check_policy, warn_unattended
 
 if TYPE_CHECKING:
-    from ..store.sweep.planfile import RecordedRoot
+    from ..store.sweep.plan_file import RecordedRoot
 
 _FORCE: Final = "use --force to clean"
 
@@ -59,7 +59,7 @@ def clean(given: CleanArguments, sink: Sink | None = None) -> int:
     if not (given.dry_run or given.ask or given.yes or given.force):
         warn_unattended(drafts)
     if given.plan is not None:
-        from ..store.sweep.planfile import write_plan
+        from ..store.sweep.plan_file import write_plan
 
         write_plan(Path(given.plan), [draft.plan for draft in drafts], instant(now))
     face = "temp-clean --scheduled" if given.scheduled else "temp-clean"
@@ -81,8 +81,8 @@ def _sink(given: CleanArguments, now: float) -> Sink:
 
 def _apply(given: CleanArguments) -> int:
     """Carry out the plan in a file, where nothing has changed since; return the exit code."""
-    from ..store.sweep.planfile import read_plan
-    from ..store.system.userpath import users_path
+    from ..store.sweep.plan_file import read_plan
+    from ..store.system.user_path import users_path
 
     check_only_apply(given)
     path = users_path(given.apply or "")

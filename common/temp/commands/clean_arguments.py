@@ -10,7 +10,7 @@ from ..core.disposal import DISPOSALS, Disposal
 from ..core.policy import STRATEGIES, Policy
 from ..core.units import HOUR, read_duration, read_number
 from ..errors import InvalidSettings
-from ..store.root.values import check_strategy
+from ..store.settings.values import check_strategy
 from .places import Place
 
 

@@ -12,9 +12,9 @@ from ..store.project.place import homeless_roots, standing_project
 from ..store.project.project import check_root, root_of
 from ..store.root.leases import Leases
 from ..store.root.listing import listing
-from ..store.root.loading import load
-from ..store.root.recorded_layout import layout_of
-from ..store.root.settings import Settings
+from ..store.settings.loading import load
+from ..store.settings.recorded_layout import layout_of
+from ..store.settings.settings import Settings
 
 _PLAIN: Final = "._+,%-/"
 """The characters, beside letters and digits, that need no quoting in any shell."""

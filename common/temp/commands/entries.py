@@ -12,7 +12,7 @@ from ..core.labels import several
 from ..errors import InvalidSettings, StorageError
 from ..report.explain import explanation
 from ..report.text import plain
-from ..store.system.hidden import processes_that_hide
+from ..store.system.hidden_processes import processes_that_hide
 from .forecast import look
 from .places import find_place
 from .printing import fitted, say
@@ -41,9 +41,9 @@ def explain_entry(path: str) -> int:
 
 def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
     """Pin the entry at `path`; return the exit code."""
-    from ..store.root.finding import entries_behind
+    from ..store.root.find_entry import entries_behind
     from ..store.root.pinning import link_name, pin_there
-    from ..store.root.recorded_layout import layout_of
+    from ..store.settings.recorded_layout import layout_of
 
     if not reason.strip():
         raise InvalidSettings("--reason: say why, so that others know when it may go")
@@ -64,7 +64,7 @@ def pin_entry(path: str, reason: str, *, dry_run: bool = False) -> int:
 
 def unpin_entry(path: str, *, dry_run: bool = False) -> int:
     """Unpin the entry at `path`; return the exit code."""
-    from ..store.root.finding import entries_behind
+    from ..store.root.find_entry import entries_behind
     from ..store.root.pinning import link_name, read_pin, remove_pin
 
     path = os.path.expanduser(path)
@@ -86,7 +86,7 @@ def unpin_entry(path: str, *, dry_run: bool = False) -> int:
 
 def _newest(root: Path, label: str, paths: Sequence[str]) -> str:
     """Return the newest entry with `label`; if there are others, print which one it is."""
-    from ..store.root.finding import newest_entry
+    from ..store.root.find_entry import newest_entry
 
     taken = newest_entry(root, label, paths)
     if len(paths) > 1:

@@ -50,7 +50,7 @@ def merge(given: ReportArguments) -> int:
     fleet = merging.fleet(now, expected, stale)
     text = _text(fleet, now, unread, given)
     if given.file is not None:
-        from ..store.project.output import write_named
+        from ..store.project.output_file import write_named
 
         write_named(Path(given.file), f"{text}\n", "choose another --output")
     else:

@@ -10,7 +10,7 @@ from ..core.named_tuple import NamedTuple
 from ..core.reasons import Reason, Verdict
 from ..core.retention import explain, judge, without_space_in_vain
 from ..report.progress import ProgressLine
-from ..store.claiming.scan import scan
+from ..store.scanning.scan import scan
 from .collecting import collector_at_rest
 from .places import Place
 
@@ -69,7 +69,7 @@ class Forecast(NamedTuple):
         place, policy = self.place, self.place.policy()
         if not policy.keeps_files:
             return list(verdicts)
-        from ..store.sweep.keeping import verdict_by_files
+        from ..store.sweep.kept_files import verdict_by_files
 
         return [verdict_by_files(place.root, policy, one, place.disposal)[0] for one in verdicts]
 

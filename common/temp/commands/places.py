@@ -24,13 +24,13 @@ from ..store.project.project import (
     user_root,
     where_it_leads,
 )
-from ..store.root.loading import load, workspace_globs
-from ..store.root.settings import Settings
+from ..store.settings.loading import load, workspace_globs
+from ..store.settings.settings import Settings
 
 if TYPE_CHECKING:
     from ..core.disposal import Disposal
     from ..store.archive.archives import Archive
-    from ..store.root.finding import Choose
+    from ..store.root.find_entry import Choose
 
 USER_TITLE: Final = "auto-cleanup entries of this user"
 HOMELESS_TITLE: Final = "scratch of no project"
@@ -59,7 +59,7 @@ class Place(NamedTuple):
         """The layout of its entries. Raises `StorageError` or `Refused` if it cannot be read."""
         if not self.is_configured:
             return SCRATCH
-        from ..store.root.recorded_layout import layout_of  # most projects have no other roots
+        from ..store.settings.recorded_layout import layout_of  # most projects have no other roots
 
         return layout_of(self.root, is_scratch=False)
 
@@ -197,7 +197,7 @@ def _places_of(title: str, settings: Settings) -> Iterator[Place]:
 
 def find_place(path: str, choose: Choose) -> tuple[Place, str]:
     """Return the place of the entry that `path` names, and its path there; see `find_entry`."""
-    from ..store.root.finding import find_entry  # a status does not need it
+    from ..store.root.find_entry import find_entry  # a status does not need it
 
     settings = load(standing_project())
     roots = settings.other_roots()

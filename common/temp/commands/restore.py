@@ -16,8 +16,8 @@ from ..store.archive.archives import archive_beside, archive_of
 from ..store.archive.restore import Holder, find_archived, finish_killed, restore
 from ..store.project.place import homeless_roots, standing_project
 from ..store.project.project import root_of, user_root
-from ..store.root.loading import load
-from ..store.root.settings import Settings
+from ..store.settings.loading import load
+from ..store.settings.settings import Settings
 from ..store.shelf.belongs import Place, place_of
 from ..store.shelf.listing import Archived
 from ..store.shelf.undo import UndoArea, has_undoable

@@ -60,7 +60,7 @@ def status(given: StatusArguments) -> int:
         sink.add(root)
     text = sink.text(empty)
     if given.file is not None:
-        from ..store.project.output import write_named
+        from ..store.project.output_file import write_named
 
         write_named(Path(given.file), f"{text}\n", "choose another --output")
     else:

@@ -134,7 +134,7 @@ class _Json:
     def add(self, root: RootStatus) -> None:
         from ..report.json import status_project
         from ..store.root.schedule_log import scheduled_cleans
-        from ..store.system.presence import view_of
+        from ..store.system.process_identity import view_of
 
         to = root.place.leads_to()
         self._documents.append(
@@ -154,7 +154,7 @@ class _Json:
         from .. import __version__
         from ..report.json import document
         from ..store.project.place import reported_host
-        from ..store.system.presence import boot
+        from ..store.system.process_identity import boot
 
         here = {"host": reported_host(), "boot": boot() or None, "version": __version__}
         return document("status", self._now, self._documents, **here)

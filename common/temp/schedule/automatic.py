@@ -12,7 +12,7 @@ from ..commands.clean_arguments import CleanArguments
 from ..core.units import MINUTE
 from ..errors import TempError
 from ..store.project.project import absolute, root_of
-from ..store.root.loading import load
+from ..store.settings.loading import load
 from ..store.system.locks import lock_file
 from .run import run
 

@@ -13,10 +13,10 @@ from ..errors import InvalidSettings
 from ..report.text import plain
 from ..store.project.place import standing_project
 from ..store.project.project import root_of
-from ..store.root.loading import load
 from ..store.root.schedule_log import LOG
-from ..store.root.settings import Settings
-from ..store.root.values import check_strategy
+from ..store.settings.loading import load
+from ..store.settings.settings import Settings
+from ..store.settings.values import check_strategy
 from .job import Job, job_of, named
 from .notify import KEYS
 from .run import check_limits

@@ -16,13 +16,13 @@ from ..core.fields import Unreadable
 from ..core.layouts import STORE
 from ..errors import Refused, StorageError
 from ..store.project.project import check_root
-from ..store.root.guard import check_store
+from ..store.project.store_guard import check_store
 from ..store.root.making import make_root
 from ..store.root.schedule_log import LOG, OLDER
 from ..store.system import at
 from ..store.system.locks import lock_file
 from ..store.system.opening import opened, opened_in
-from ..store.system.ownfiles import open_own, write_new
+from ..store.system.own_files import open_own, write_new
 from ..store.system.reading import read_file
 
 MOST_BYTES: Final = 32 * 1024

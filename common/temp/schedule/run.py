@@ -18,8 +18,8 @@ from ..report.json import clean_project, document
 from ..report.text import instant, plain
 from ..store.project.place import reported_host, standing_project
 from ..store.project.project import absolute, root_of
-from ..store.root.loading import load
-from ..store.root.settings import Settings
+from ..store.settings.loading import load
+from ..store.settings.settings import Settings
 from .log import Turn, turn
 from .notify import Key, notify
 from .textfile import write_metrics

@@ -14,7 +14,7 @@ from ..errors import TempError, reason_of
 from ..report.text import plain
 from ..store.project.project import check_way, root_of
 from ..store.system.opening import opened_real
-from ..store.system.ownfiles import replace_own
+from ..store.system.own_files import replace_own
 from .trusted_setting import setting_of
 
 KEY: Final = "metrics_file"

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from ..store.project.place import ENV_PREFIX
 from ..store.project.project import find_monorepo
-from ..store.project.trusted import why_not_trusted
-from ..store.root.keys import KEYS
-from ..store.root.sources import PYPROJECT, read_toml
-from ..store.root.values import read_value
+from ..store.project.trusted_files import why_not_trusted
+from ..store.settings.keys import KEYS
+from ..store.settings.sources import PYPROJECT, read_toml
+from ..store.settings.values import read_value
 
 
 class TrustedSetting(NamedTuple):

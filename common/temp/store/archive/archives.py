@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ...core.archive_limits import NO_LIMITS, ArchiveLimits
-from ..root.settings import OBJECT_STORES, Settings, scheme_of
+from ..settings.settings import OBJECT_STORES, Settings, scheme_of
 
 if TYPE_CHECKING:
     from ...core.entry import Entry, Leftover
     from ...core.plan import Outcome, Step
-    from ..claiming.many import Remover
+    from ..claiming.many_removals import Remover
     from ..shelf.belongs import Place
     from ..shelf.listing import Archived
     from ..shelf.moving import Protection

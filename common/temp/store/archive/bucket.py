@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...errors import InvalidSettings, StorageError
-from ..root.settings import scheme_of
+from ..settings.settings import scheme_of
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta

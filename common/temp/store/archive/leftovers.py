@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..claiming.claim import Held
-from ..claiming.many import Remover
+from ..claiming.many_removals import Remover
 from ..shelf.leftovers import finish_leftovers
 from ..trees.removed import Removed
 from .archives import Archive

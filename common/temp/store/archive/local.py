@@ -17,7 +17,7 @@ from ...core.fields import Unreadable
 from ...core.layouts import LAYOUT, OWNERS, PIPELINE, STORE
 from ...errors import Refused, StorageError
 from ..project.project import check_root
-from ..root.recorded_layout import layout_of
+from ..settings.recorded_layout import layout_of
 from ..shelf.listing import RUN, Archived, items_of, measured_from
 from ..shelf.shelf import Shelf
 from ..system import at
@@ -135,7 +135,7 @@ class LocalArchive(Shelf):
 
     def state(self, archived: Archived) -> object:
         """Its state, as of `contents`. Raises `Refused` if a process works in it."""
-        from ..system.at_work import AtWork
+        from ..system.processes_in_directory import AtWork
 
         if who := AtWork(self.path).inside(archived.data):
             raise Refused(f"{archived.name} is {who}; end that first")
@@ -158,7 +158,7 @@ class LocalArchive(Shelf):
         """
         if not self.path.is_dir():
             return []
-        from ..claiming.tracked_entries import TrackedEntries  # most sweeps delete no archive
+        from ..scanning.tracked_entries import TrackedEntries  # most sweeps delete no archive
 
         tracked = TrackedEntries(self.path)
         is_root = any(os.path.lexists(self.path / STORE / part) for part in (LAYOUT, OWNERS))

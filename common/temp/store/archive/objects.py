@@ -37,8 +37,8 @@ from .archives import Archive, Deposit, Part
 from .bucket import Bucket, BucketError, Stored
 
 if TYPE_CHECKING:
-    from ..claiming.many import Remover
-    from ..root.settings import Settings
+    from ..claiming.many_removals import Remover
+    from ..settings.settings import Settings
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._=-]{1,200}\.(?P<id>[0-9a-f]{16})", re.ASCII)
 _DATA: Final = tuple(suffix_of(form) for form in FORMATS if suffix_of(form))

@@ -19,13 +19,13 @@ from ...core.layouts import FILES, JOBS, TEST, is_inside
 from ...errors import InvalidSettings, Refused, StorageError
 from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
-from ..claiming.many import Remover
+from ..claiming.many_removals import Remover
 from ..project.project import check_root, root_of, user_root
-from ..root.carried import record_carried
+from ..root.carried_facts import record_carried
 from ..root.leases import Leases
 from ..root.making import make_category, make_root
 from ..root.pinning import remove_pin, write_pin
-from ..root.recorded_layout import layout_of
+from ..settings.recorded_layout import layout_of
 from ..shelf import putting
 from ..shelf.belongs import Place
 from ..shelf.listing import Archived

@@ -23,8 +23,8 @@ from ...errors import TempError, reason_of, without_remedy
 from ..claiming.area import NO_ROOM, HoldingArea
 from ..claiming.claim import Claim, Held, NotClaimed
 from ..project.project import find_project, user_root
-from ..root.guard import is_gone
-from ..root.recorded_layout import layout_of
+from ..project.store_guard import is_gone
+from ..settings.recorded_layout import layout_of
 from ..shelf.listing import Archived
 from ..shelf.source import opened_parent
 from ..system import at
@@ -210,7 +210,7 @@ def _archives(root: Path, archive: Archive | None) -> Iterator[Archive]:
         return  # its parent directory is writable by everyone
     project = find_project(root.parent, otherwise=root)
     if project != root:
-        from ..root.loading import load
+        from ..settings.loading import load
 
         yield archive_of(load(project))
     if layout_of(root) is PIPELINE:

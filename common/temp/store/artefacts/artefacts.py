@@ -10,12 +10,12 @@ from pathlib import Path
 from ...core.layouts import HISTORY, STORE, STORE_PARTS
 from ...errors import StorageError, TempError, reason_of
 from ..project.project import open_root
-from ..root.guard import check_store
+from ..project.store_guard import check_store
 from ..system import at
 from ..system.at import ROOT_FLAGS
 from ..system.opening import opened, opened_below, opened_real
-from ..trees.inside import measure_at
 from ..trees.measured import Measured
+from ..trees.measured_path import measure_at
 from ..trees.removal import remove_at
 from ..trees.removed import Removed
 from .presets import Made

@@ -14,7 +14,7 @@ from ...core.layouts import PIPELINE, STORE, is_inside
 from ...errors import TempError
 from ..project.project import SCRATCH_NAMES
 from ..project.tracked import Tracked
-from ..root.recorded_layout import layout_of
+from ..settings.recorded_layout import layout_of
 from ..shelf.manifest import MANIFEST
 from ..system.environments import is_environment
 from ..system.mounts import mounts_below

@@ -12,7 +12,7 @@ from typing import Final
 from ...errors import InvalidSettings
 from ..project.project import MARKERS
 from ..project.tracked import REPOSITORIES, Tracked
-from ..root.settings import DEFAULT_ARTEFACTS
+from ..settings.settings import DEFAULT_ARTEFACTS
 
 _SOURCE_DIRECTORIES: Final = frozenset({"src", "test", "tests"})
 _SOURCES: Final = frozenset({*REPOSITORIES, *MARKERS, "README.md", "README.rst", "LICENSE"})

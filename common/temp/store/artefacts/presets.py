@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from ...choices import ALL
-from ..root.settings import DEFAULT_ARTEFACTS
+from ..settings.settings import DEFAULT_ARTEFACTS
 
 MODULES: Final = "node_modules"
 ENVIRONMENT: Final = "pyvenv.cfg"

@@ -1,1 +1,1 @@
-"""Scanning entries (`scan`), claiming them (`claim`) and removing them (`many`, `named`)."""
+"""Claiming entries (`claim`) and removing them (`many_removals`, `named_removal`)."""

@@ -14,13 +14,13 @@ from typing import Final
 from ...core.layouts import HELD, HOLDING, STORE, TRANSFER, held_name
 from ...errors import Refused, TempError, reason_of
 from ..project.project import open_root
+from ..project.store_parts import make_parts_at
 from ..root.arrivals import keep_age
-from ..root.parts import make_parts_at
 from ..system import at, obstacle
-from ..system.access import make_accessible
 from ..system.at import ANY_FLAGS
 from ..system.locks import lock_directory, share_directory
 from ..system.mounts import MountWatch, check_store_unmounted
+from ..system.permissions import make_accessible
 from .batch import batch_name, make_batch
 from .claim import Claim, NotClaimed, opened, opened_area
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...core.layouts import FROM, HELD, HOLDING, STORE, another_name
 from ...errors import TempError
 from ..root.arrivals import keep_age
-from ..root.lastuse import carry_use
+from ..root.last_use import carry_use
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.renaming import rename_new

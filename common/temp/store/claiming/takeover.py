@@ -12,14 +12,14 @@ from pathlib import Path
 from ...core.layouts import is_inside
 from ...errors import StorageError
 from ..project.project import open_root
-from ..root.guard import check_store
+from ..project.store_guard import check_store
 from ..root.leases import Leases
 from ..root.listing import holding_places
 from ..system import at
 from ..system.at import ANY_FLAGS
 from ..system.locks import lock_directory
 from ..system.mounts import mounts_below
-from ..system.presence import locks_reach_all
+from ..system.process_identity import locks_reach_all
 from ..trees.contents import newest_status_in
 from .area import may_be_unopenable
 from .claim import Held, opened, opened_area

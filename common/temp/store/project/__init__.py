@@ -1,1 +1,1 @@
-"""Finding the project of a directory, its root, and what git tracks there."""
+"""Finding the project of a directory, its root and store, and what git tracks there."""

@@ -87,7 +87,7 @@ def named_project() -> Path | None:
     said = os.environ.get(PROJECT, "")
     if not said:
         return None
-    from ..system.userpath import users_path  # rarely needed
+    from ..system.user_path import users_path  # rarely needed
 
     expected = f"{PROJECT}: expected the path of an existing directory, got {said!r}"
     try:
@@ -282,6 +282,6 @@ def _warn(root: Path) -> None:
 
 def reported_host() -> str:
     """The name of this machine in reports: `TEMPKEEP_HOST` if set, else its host name."""
-    from ..system.presence import host_name  # a status needs it only for JSON
+    from ..system.process_identity import host_name  # a status needs it only for JSON
 
     return os.environ.get(HOST) or host_name()

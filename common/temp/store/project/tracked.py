@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from ...errors import Refused, reason_of
 from ..system.git import ask_git
-from ..system.letters import folded
+from ..system.letter_case import folded
 from .ignore_rules import ASKING, PLACEHOLDERS, question, why_unnamed
 from .project import SCRATCH_NAMES
 

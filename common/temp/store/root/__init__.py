@@ -1,1 +1,1 @@
-"""One root: its settings, entries, owners, leases, pins and history."""
+"""One root: its entries, owners, leases, pins and history."""

@@ -27,12 +27,12 @@ from ..project.project import (
 )
 from ..system import at
 from ..system.at import PASSING_FLAGS
-from ..system.userpath import users_path
-from .books import PLAIN, Book
+from ..system.user_path import users_path
 from .current_owners import own
 from .making import check_not_linked, make_category, make_root, refusal
-from .names import claim, fresh_name
+from .new_names import claim, fresh_name
 from .owner import owner_of, release
+from .owner_kinds import PLAIN, Book
 
 _ATTEMPTS = 64
 

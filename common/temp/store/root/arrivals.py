@@ -19,8 +19,8 @@ from ...core.fields import Unreadable
 from ...core.layouts import ARRIVALS
 from ...core.named_tuple import NamedTuple
 from ...errors import TempError
+from ..project.store_guard import check_store
 from ..system import at
-from .guard import check_store
 from .records import Record, read_records, record_name, record_names, replace_record
 
 _MOST_PARTS: Final = 1000
@@ -217,7 +217,7 @@ def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:
 
 def note_arrival(root: Path, relative: str, arrival: Arrival) -> None:
     """Write the record of the entry at `relative`. Raises `OSError` or `TempError`."""
-    from .parts import make_parts  # a scan only reads records, and does not need it
+    from ..project.store_parts import make_parts  # a scan only reads records, and does not need it
 
     check_store(root)
     make_parts(root, ARRIVALS)

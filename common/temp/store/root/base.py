@@ -22,9 +22,9 @@ from ..project.project import (
     is_nobodys,
     user_root,
 )
+from ..settings.recorded_layout import layout_of
 from ..system.opening import opened_in
 from .making import TAGS, fill, make_store
-from .recorded_layout import layout_of
 
 _PERSISTENT = "PERSISTENT_BASE"
 _AUTO = "AUTO_CLEANUP_BASE"
@@ -49,7 +49,7 @@ def persistent_base(said: object) -> Base:
         root = Path(os.path.abspath(text))
         found = named_project() or containing_project(root.parent)
         if found is None:
-            from .loading import naming  # most roots do not need it
+            from ..settings.loading import naming  # most roots do not need it
 
             settings = naming(root)
             found = settings.project if settings is not None else next(homeless_projects())

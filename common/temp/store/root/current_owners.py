@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .books import PLAIN, Book
+from .owner_kinds import PLAIN, Book
 
 if TYPE_CHECKING:
     from .owning import Owner

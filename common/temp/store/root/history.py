@@ -23,15 +23,15 @@ from ...core.layouts import HISTORY, STORE
 from ...core.plan import Report
 from ...errors import Refused, StorageError, reason_of
 from ..project.project import check_root
+from ..project.store_guard import check_store
+from ..project.store_parts import make_parts
 from ..system import at
 from ..system.locks import has_locks, lock_file, unlock_file
 from ..system.opening import opened_in
-from ..system.ownfiles import open_own
-from ..system.presence import host_name
+from ..system.own_files import open_own
+from ..system.process_identity import host_name
 from ..system.procfs import spell_command
 from ..system.writing import replacing
-from .guard import check_store
-from .parts import make_parts
 
 _SCHEMA: Final = 1
 _MOST_BYTES: Final = 1 << 20

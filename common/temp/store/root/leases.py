@@ -19,16 +19,16 @@ from ...core.entry import Use
 from ...core.layouts import OWNERS, STORE, directories_above
 from ...core.units import DAY, HOUR
 from ...errors import StorageError, TempError
+from ..project.store_guard import Unchanged, check_store, folds_case, is_gone
 from ..system.at import PLAIN_FLAGS, ROOT_FLAGS
-from ..system.letters import folded
+from ..system.letter_case import folded
 from ..system.locks import is_file_locked
 from ..system.opening import opened, opened_below
-from .books import BORROWED, FAILED, HELD_ON, OWN, PLAIN, TRACKED, Book
 from .current_owners import forks_of_own, own
-from .guard import Unchanged, check_store, folds_case, is_gone
+from .owner_kinds import BORROWED, FAILED, HELD_ON, OWN, PLAIN, TRACKED, Book
 
 if TYPE_CHECKING:
-    from .journal import Journal, Left
+    from .owner_file_reading import Journal, Left
 
 _UNREADABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EMLINK})
 """The errors for an owner file of another user, or for a symlink or socket in its place."""
@@ -64,7 +64,7 @@ class Leases:
         As given, or as configured for the project of the root.
         """
         if self._foreign_for is None:
-            from .loading import configured_foreign_for  # it imports this module
+            from ..settings.loading import configured_foreign_for  # few owners are elsewhere
 
             try:
                 self._foreign_for = configured_foreign_for(Path(self._root))
@@ -116,8 +116,8 @@ class Leases:
         return True
 
     def _read(self, name: str) -> None:
-        from ..system.presence import host_name  # a root without owners does not need these
-        from .journal import Journal
+        from ..system.process_identity import host_name  # a root without owners does not need these
+        from .owner_file_reading import Journal
 
         path = os.path.join(self._directory, name)
         descriptor = os.open(path, os.O_RDONLY | PLAIN_FLAGS)
@@ -152,7 +152,7 @@ class Leases:
 
     def _pass_over(self, name: str, why: str) -> None:
         """Treat an unreadable file with an owner's name as an unchecked owner."""
-        from .journal import Journal, is_owner_name
+        from .owner_file_reading import Journal, is_owner_name
 
         if is_owner_name(name):
             if (known := self._journals.get(name)) is not None:
@@ -163,7 +163,7 @@ class Leases:
         """Whether the owner, or a process that shares its lease, is alive; `None`, and a `doubt` in
         the journal, if unknown.
         """
-        from ..system import presence
+        from ..system import process_identity as identity
 
         journal.doubt = ""
         if locked:
@@ -171,17 +171,17 @@ class Leases:
             return True
         owner = journal.header.presence
         journal.doubt = "this filesystem has no locks" if locked is None else ""
-        is_same_host = journal.header.host == presence.host_name()
+        is_same_host = journal.header.host == identity.host_name()
         if not owner.boot:  # written by an older version, or on a system without a boot id
             is_far = bool(owner.machine or owner.view) and not is_same_host
             journal.doubt = journal.doubt or ("it ran on another system" if is_far else "")
-        elif owner.boot != presence.boot():
-            if is_same_host and presence.outlived(owner, presence.presence_here(descriptor)):
+        elif owner.boot != identity.boot():
+            if is_same_host and identity.outlived(owner, identity.presence_here(descriptor)):
                 return False
             journal.doubt = journal.doubt or "it ran on another system, or before a restart"
         else:
             if self._namespace is None:
-                self._namespace = presence.namespace()
+                self._namespace = identity.namespace()
             if self._namespace and self._namespace == owner.namespace:
                 alive = journal.has_living()
                 if alive:
@@ -190,14 +190,14 @@ class Leases:
                     journal.doubt = "the system hides it"
             elif journal.is_seen():
                 return True
-            elif presence.differ_in_time(self._namespace, owner.namespace) and journal.may_run():
+            elif identity.differ_in_time(self._namespace, owner.namespace) and journal.may_run():
                 journal.doubt = "it runs in another time namespace"
             if not journal.doubt and self._view(descriptor) != owner.view:
                 journal.doubt = "it saw the filesystem by another mount"
         return None if journal.doubt or journal.is_damaged else False
 
     def _view(self, descriptor: int) -> str:
-        from ..system.presence import view
+        from ..system.process_identity import view
 
         device = os.fstat(descriptor).st_dev
         if device not in self._views:
@@ -338,8 +338,8 @@ class Leases:
 
     def left_in(self, book: Book) -> list[Left]:
         """The paths in that `book` of processes that have ended or cannot be checked."""
-        from .journal import Left
-        from .ownerfile import last_alive
+        from .owner_file import last_alive
+        from .owner_file_reading import Left
 
         return [
             Left(
@@ -380,7 +380,7 @@ class Leases:
 
     def forget_dead(self) -> None:
         """Remove the owner files of dead processes that no existing entry needs."""
-        from .ownerfile import unlink_if_dead
+        from .owner_file import unlink_if_dead
 
         if not (ended := [one for one in self._journals.values() if self._has_ended(one)]):
             return

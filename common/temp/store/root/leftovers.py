@@ -8,8 +8,8 @@ from pathlib import Path
 from ...core.entry import Problem
 from ...core.layouts import STORE, UNDO
 from ...errors import reason_of
-from ..trees.inside import measure_at
 from ..trees.measured import Measured
+from ..trees.measured_path import measure_at
 from .listing import holding_places
 
 

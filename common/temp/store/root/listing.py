@@ -111,7 +111,7 @@ def listing(
 
 def _configured(root: Path) -> frozenset[str]:
     """The categories that have settings of their own, except those of other layouts."""
-    from .loading import configured_categories
+    from ..settings.loading import configured_categories
 
     with contextlib.suppress(TempError, OSError):  # wrong settings are reported where they are used
         return configured_categories(root) - {layout.category for layout in LAYOUTS.values()}

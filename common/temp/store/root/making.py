@@ -26,15 +26,15 @@ from ..project.project import (
     is_private,
     open_root,
 )
+from ..project.store_guard import check_store
+from ..settings.recorded_layout import layout_of
 from ..system import at
 from ..system.at import ROOT_FLAGS
 from ..system.opening import opened, opened_in
-from ..system.ownfiles import write_new
+from ..system.own_files import write_new
 from ..system.renaming import rename_new
-from .guard import check_store
-from .linked import link_of
-from .recorded_layout import layout_of
-from .suitable import holds_more
+from .linked_roots import link_of
+from .suitable_roots import holds_more
 
 _CACHEDIR_TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"

@@ -8,10 +8,10 @@ descriptor, and needs no file of its own. A process that runs tests holds two mo
 for what its tests make temporarily, and one for what they leave behind (`Book`).
 
 A lock ends when its last descriptor is closed, and a process may close descriptors that it does not
-know, or run another program. So the first line also identifies the process (`presence`), and each
-forked child adds a line for itself: while one of them runs, the entries are in use. A lock may also
-not be visible to this process: entries of an owner on another system, or behind another mount,
-count as in use until they have been unchanged for a while.
+know, or run another program. So the first line also identifies the process, and each forked child
+adds a line for itself: while one of them runs, the entries are in use. A lock may also not be
+visible to this process: entries of an owner on another system, or behind another mount, count as in
+use until they have been unchanged for a while.
 
 The order of operations makes this safe. A record is written *before* the directory is made, and a
 scan reads the records *after* it has listed the directories: every directory it sees has a record.
@@ -26,11 +26,11 @@ import sys
 import threading
 from pathlib import Path
 
-from ..system.presence import is_fork, own_namespace, own_start
-from .books import HELD_ON, OWN, PLAIN, Book
+from ..project.store_guard import check_store, is_gone
+from ..system.process_identity import is_fork, own_namespace, own_start
 from .current_owners import own, owners
-from .guard import check_store, is_gone
-from .journal import fork_line
+from .owner_file_reading import fork_line
+from .owner_kinds import HELD_ON, OWN, PLAIN, Book
 from .owning import Owner
 
 _owners_lock = threading.RLock()  # a signal handler may interrupt the thread that holds it

@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Collection
 
 from ...errors import InvalidName
-from .books import OWN, PLAIN, Book
-from .guard import is_gone
-from .journal import LEFT, has_living_forks
-from .ownerfile import found, open_new, taken
+from ..project.store_guard import is_gone
+from .owner_file import found, open_new, taken
+from .owner_file_reading import LEFT, has_living_forks
+from .owner_kinds import OWN, PLAIN, Book
 
 _COMPACT_AFTER = 20_000
 

@@ -13,8 +13,8 @@ from ...core.entry import Problem
 from ...core.fields import Unreadable
 from ...core.layouts import PINS, SCRATCH, STORE, Layout, directories_above, is_inside
 from ...errors import StorageError
-from ..system.letters import folded
-from .guard import Unchanged, check_store, folds_case, is_gone, wait_for
+from ..project.store_guard import Unchanged, check_store, folds_case, is_gone, wait_for
+from ..system.letter_case import folded
 from .records import (
     Record,
     read_records,
@@ -89,7 +89,7 @@ class Pins:
     def _of_around(self) -> str | None:
         """The reason of a pin on an entry of another root that contains this root."""
         if self._around is None:
-            from .around import entries_around  # it imports this module indirectly
+            from .containing_entry import entries_around  # it imports this module indirectly
 
             path = os.path.realpath(self._root)
             is_store = STORE in path.split(os.sep)

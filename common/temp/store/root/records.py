@@ -18,11 +18,11 @@ from ...core.fields import Unreadable
 from ...core.layouts import SCRATCH, STORE, Layout
 from ...core.named_tuple import NamedTuple
 from ...errors import StorageError, without_remedy
+from ..project.store_guard import check_store, is_gone
 from ..system import at
 from ..system.at import ROOT_FLAGS
 from ..system.opening import opened, opened_below, opened_in
 from ..system.reading import read_json
-from .guard import check_store, is_gone
 
 _SUFFIX: Final = ".json"
 

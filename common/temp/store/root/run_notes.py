@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from ...core.named_tuple import NamedTuple
-from .books import Book
-from .guard import is_gone
+from ..project.store_guard import is_gone
 from .leases import Leases
+from .owner_kinds import Book
 
 
 class RunNotes(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ...core.layouts import LAYOUTS, PIPELINE, SCRATCH, STORE, Layout
 from ...errors import Refused
 from ..project.project import SCRATCH_NAMES, root_of
-from ..root.recorded_layout import layout_of
+from ..settings.recorded_layout import layout_of
 from .listing import Archived
 
 

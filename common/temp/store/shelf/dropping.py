@@ -12,15 +12,15 @@ from ...core.plan import Outcome, Step
 from ...errors import TempError
 from ..claiming.area import HoldingArea
 from ..claiming.claim import NotClaimed
-from ..claiming.inner import Within
-from ..claiming.many import Remover
+from ..claiming.many_removals import Remover
 from ..root.leases import Leases
 from ..root.pinning import Pins
+from ..scanning.protections_inside import Within
 from ..system import at
-from ..system.at_work import AtWork
 from ..system.locks import lock_file
+from ..system.processes_in_directory import AtWork
 from ..trees.contents import state
-from ..trees.inside import look_inside
+from ..trees.measured_path import look_inside
 from ..trees.removed import Removed, spell_failures
 from .listing import Archived
 from .reservation import forget_manifest, forget_stale

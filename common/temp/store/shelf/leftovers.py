@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...core.layouts import BATCH, TRANSFER, place_of
 from ..claiming.claim import Held, opened
-from ..claiming.many import Remover
+from ..claiming.many_removals import Remover
 from ..claiming.takeover import leftovers
 from ..system import at
 from ..trees.removed import Removed

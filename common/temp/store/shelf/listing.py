@@ -23,13 +23,13 @@ from ...core.entry import CLOCK_SKEW, Entry
 from ...core.layouts import PIPELINE, STORE, is_inside
 from ...errors import StorageError
 from ..project.project import open_root
-from ..root.guard import check_store
+from ..project.store_guard import check_store
 from ..root.pinning import Pins
 from ..system import at
 from ..system.archive_formats import FORMATS, ArchiveFormat, suffix_of
 from ..trees.contents import Item, tree
-from ..trees.inside import measure_at
 from ..trees.measured import NEVER, Measured
+from ..trees.measured_path import measure_at
 from .manifest import MANIFEST, Manifest, read_manifest
 
 _OLD_PART: Final = re.compile(r"\.[0-9a-f]{16}\.part")

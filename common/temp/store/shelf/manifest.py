@@ -15,9 +15,9 @@ from ...core import fields
 from ...core.entry import CLOCK_SKEW
 from ...core.fields import Unreadable
 from ...errors import reason_of, without_remedy
-from ..root.carried import Carried
+from ..root.carried_facts import Carried
 from ..system.archive_formats import FORMATS, ArchiveFormat
-from ..system.presence import boot, uptime
+from ..system.process_identity import boot, uptime
 from ..system.reading import read_json
 from ..trees.contents import Digest
 

@@ -20,7 +20,7 @@ from ..system.archive_formats import ArchiveFormat, suffix_of
 from ..system.opening import opened_in
 from ..system.renaming import rename_new
 from ..trees.contents import Digest, digest
-from ..trees.inside import newest_change
+from ..trees.measured_path import newest_change
 from .reservation import Reservation
 from .source import Source
 

@@ -14,7 +14,7 @@ from .listing import Archived, list_shelf
 if TYPE_CHECKING:
     from ...core.entry import Leftover
     from ...core.plan import Outcome, Step
-    from ..claiming.many import Remover
+    from ..claiming.many_removals import Remover
     from ..trees.removed import Removed
 
 

@@ -14,12 +14,12 @@ from ...core.layouts import PIPELINE, Layout, read_name
 from ...core.plan import Step
 from ...errors import StorageError
 from ..project.project import open_root
-from ..root.carried import carried_by
-from ..root.recorded_layout import layout_of
+from ..root.carried_facts import carried_by
+from ..settings.recorded_layout import layout_of
 from ..system import at
 from ..system.archive_formats import ArchiveFormat
 from ..system.at import DIRECTORY_FLAGS
-from ..system.presence import boot, uptime
+from ..system.process_identity import boot, uptime
 from ..system.procfs import spell_command
 from ..trees.contents import Digest, Item, tree
 from .manifest import Manifest

@@ -19,7 +19,7 @@ from ...core.policy import Policy
 from ...core.reasons import Reason
 from ...core.retention import undo_over, undoable_to_forget
 from ..project.project import check_root
-from ..root.guard import check_store
+from ..project.store_guard import check_store
 from ..system import at
 from ..system.opening import opened_in
 from ..trees.measured import Measured

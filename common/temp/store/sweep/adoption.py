@@ -14,19 +14,19 @@ from ...core.entry import Entry, Use
 from ...core.layouts import HELD, STORE, UNCATEGORIZED, entry_name, is_inside, read_name
 from ...core.policy import Need
 from ...errors import StorageError, reason_of
-from ..claiming.inner import Within
-from ..claiming.scan import busy_entries, scan
 from ..project.project import check_root, open_root
-from ..root.guard import is_gone
-from ..root.lastuse import carry_use
+from ..project.store_guard import is_gone
+from ..root.last_use import carry_use
 from ..root.leases import Leases
 from ..root.pinning import Pins
+from ..scanning.protections_inside import Within
+from ..scanning.scan import busy_entries, scan
 from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.locks import lock_directory
 from ..system.renaming import rename_new
 from ..system.walking import walk
-from ..trees.inside import look_inside
+from ..trees.measured_path import look_inside
 
 _ATTEMPTS = 16
 _PROCESS_CHECK_SECONDS = 1.0

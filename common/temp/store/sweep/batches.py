@@ -16,12 +16,12 @@ from ...core.plan import Step
 from ...core.reasons import LOW_SPACE
 from ...errors import TempError
 from ..claiming.claim import Claim, NotClaimed
-from ..claiming.together import Batch, Opened, Small
-from ..root.lastuse import last_use
+from ..claiming.small_entries import Batch, Opened, Small
+from ..root.last_use import last_use
 from ..root.records import record_names
 from ..system import at
 from ..trees.plain import files_in, newest_of
-from .facts import Facts
+from .rechecks import Facts
 
 MOST: Final = 64
 """The most entries taken at a time: each is an open directory."""

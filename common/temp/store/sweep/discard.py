@@ -11,12 +11,12 @@ from ...core.layouts import SCRATCH, Layout
 from ...errors import TempError, reason_of
 from ..claiming.area import claimed
 from ..claiming.claim import Claim, NotClaimed
-from ..claiming.inner import Within
 from ..root.current_owners import own
 from ..root.leases import Leases
 from ..root.owner import hand_over
 from ..root.pinning import Pins
-from ..trees.inside import look_inside
+from ..scanning.protections_inside import Within
+from ..trees.measured_path import look_inside
 from ..trees.removed import spell_failures
 
 

@@ -18,9 +18,9 @@ from ...core.reasons import Reason
 from ...core.retention import archives_to_drop, freed_anyway, judge, without_space_in_vain
 from ...core.units import DAY
 from ...errors import TempError
-from ..claiming.looking import Progress
-from ..claiming.scan import scan
-from ..root.linked import check_link_of_project
+from ..root.linked_roots import check_link_of_project
+from ..scanning.examining import Progress
+from ..scanning.scan import scan
 
 if TYPE_CHECKING:
     from ..archive.archives import Archive
@@ -100,11 +100,11 @@ def _looked_into(plan: Plan, inventory: Inventory, *, links: bool) -> Plan:
     that will dangle.
     """
     if plan.policy.keeps_files:
-        from .keeping import with_files_kept
+        from .kept_files import with_files_kept
 
         plan = with_files_kept(plan)
     if links and plan.steps:
-        from .dangling import dangling
+        from .dangling_links import dangling
 
         going = [step.entry.path for step in plan.steps]
         problems = tuple(dangling(Path(plan.root), inventory.entries, going))

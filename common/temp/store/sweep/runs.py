@@ -22,16 +22,16 @@ from ...core.policy import Policy
 from ...errors import StorageError, TempError
 from ..root import owner as lease
 from ..root.allocation import allocate
-from ..root.books import Book
 from ..root.current_owners import own
 from ..root.leases import Leases
-from ..root.loading import load
 from ..root.owner import owner_of
+from ..root.owner_kinds import Book
 from ..root.run_notes import RunNotes, notes_of_runs
+from ..settings.loading import load
 from ..system.at import ROOT_FLAGS
 from ..system.opening import opened
 from ..trees.contents import newest_status_in
-from ..trees.inside import newest_change
+from ..trees.measured_path import newest_change
 from .discard import discard
 from .prepare import prepare
 from .sweep import execute

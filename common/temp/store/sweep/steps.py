@@ -15,8 +15,8 @@ from ..claiming.claim import Claim, NotClaimed, NotDisposed
 from ..trees.removed import Removed
 from ..workers.background import detach
 from .batches import MOST, Batches
-from .facts import Facts
 from .prepare import holders_of
+from .rechecks import Facts
 from .taking import outcome_of
 from .ways import WAYS, Means
 

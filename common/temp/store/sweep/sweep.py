@@ -12,10 +12,10 @@ from ...core.layouts import ARRIVALS, ENDS, HISTORY, PINS, STORE, USED
 from ...core.plan import Outcome, Plan, Report
 from ...errors import Refused, TempError
 from ..archive.leftovers import finish_root
-from ..claiming.many import Freed, Remover
+from ..claiming.many_removals import Freed, Remover
 from ..project.project import check_root
 from ..root.arrivals import note_first_seen
-from ..root.linked import check_link_of_project
+from ..root.linked_roots import check_link_of_project
 from ..root.records import forget_gone
 from ..system.space import free_bytes
 from ..trees.removed import Removed

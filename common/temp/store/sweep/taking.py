@@ -16,7 +16,7 @@ from ..system.at import ANY_FLAGS, DIRECTORY_FLAGS
 from ..system.locks import lock_directory
 from ..system.opening import opened_in
 from ..trees.removed import Removed, spell_failures
-from .facts import Facts
+from .rechecks import Facts
 
 
 def take(

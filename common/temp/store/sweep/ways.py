@@ -15,12 +15,12 @@ from ...core.disposal import Disposal
 from ...core.plan import Outcome, Step
 from ..claiming.area import HoldingArea
 from ..claiming.claim import Claim, NotClaimed
-from ..claiming.many import Remover
+from ..claiming.many_removals import Remover
 from ..claiming.trash import send_to_trash
 from ..system.freedesktop import Trashed
 from ..trees.removed import Removed
-from .facts import Facts
-from .keeping import check_none_kept, part_to_keep, take_or_thin
+from .kept_files import check_none_kept, part_to_keep, take_or_thin
+from .rechecks import Facts
 from .taking import check_still, locked, opened_parent, outcome_of, take
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _archive(step: Step, facts: Facts, means: Means) -> Outcome:
 
 
 def _set_aside(step: Step, facts: Facts, means: Means) -> Outcome:
-    from ..shelf.aside import SetAside
+    from ..shelf.set_aside import SetAside
 
     check_none_kept(step, facts)
     moving = SetAside(facts.root, step, time.time(), means.undo_for)

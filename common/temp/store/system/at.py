@@ -1,7 +1,7 @@
 """File operations relative to an open directory, emulated by path on Windows.
 
 The names and arguments are those of `os`. Where `os` supports them, they are the functions of `os`.
-Elsewhere the stand-ins in `bypath` use the path of the directory, and check before each step that
+Elsewhere the stand-ins in `by_path` use the path of the directory, and check before each step that
 it is still the same directory. Only `open_file` is not in `os`.
 """
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING or RELATIVE:
         """A descriptor of a file; follows no symlink and does not block on a FIFO."""
         return open(path, flags | PLAIN_FLAGS, mode, dir_fd=dir_fd)
 else:  # pragma: no cover - the tests force it
-    from .bypath import (
+    from .by_path import (
         O_DIRECTORY,
         O_LOOK,
         O_NOFOLLOW,
@@ -70,7 +70,7 @@ else:  # pragma: no cover - the tests force it
         stat,
         unlink,
     )
-    from .bypath import close as _close
+    from .by_path import close as _close
 
 DIRECTORY_FLAGS: Final = (
     os.O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_LOOK | getattr(os, "O_CLOEXEC", 0)

@@ -13,14 +13,14 @@ from typing import Final
 from ...core.entry import Use
 from ...core.layouts import OWNERS, STORE
 from . import at, environments, procfs
-from .detached import Detached
-from .disks import held_by_kernel
-from .letters import as_listed, respelled
+from .command_lines import Words, modules_in
+from .detached_mounts import Detached
+from .kernel_files import held_by_kernel
+from .letter_case import as_listed, respelled
+from .mount_views import ESCAPED_NEWLINE, View, Views
 from .mounts import unescape
 from .procfs import spell_command
 from .sockets import Sockets
-from .views import ESCAPED_NEWLINE, View, Views
-from .words import Words, modules_in
 
 ASKING: Final = ("-c", "tempkeep.asks=1")
 """The first options of a `git` that this program starts only to query an entry."""
@@ -353,7 +353,7 @@ class _Look:
         inside = self._relative(path) or b""
         if inside.rpartition(b"/")[0] != _OWNERS or not stat.S_ISREG(os.stat(link).st_mode):
             return
-        from .lost import LARGEST, held_by  # rarely needed
+        from .unlinked_owner_files import LARGEST, held_by  # rarely needed
 
         for record in held_by(procfs.read(link, LARGEST)):
             self._note(record, "has made or holds it")

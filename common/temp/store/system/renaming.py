@@ -9,8 +9,8 @@ import stat
 from typing import Final
 
 from . import at
-from .access import make_accessible
 from .at import DIRECTORY_FLAGS
+from .permissions import make_accessible
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from . import procfs
-from .views import Views
+from .mount_views import Views
 
 _LINE: Final = rb"(?m)^[0-9a-f]+: (?:[0-9A-F]+ ){5} *([0-9]+)"
 """The start of a socket in `/proc/net/unix`, up to its inode; a path may contain newlines."""

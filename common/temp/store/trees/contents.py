@@ -20,7 +20,7 @@ from ..system import at
 from ..system.at import DIRECTORY_FLAGS
 from ..system.mounts import is_overlay
 from ..system.opening import open_unmounted
-from .descent import Descent, Level
+from .open_directories import Descent, Level
 
 Kind: TypeAlias = Literal["directory", "file", "symlink", "fifo", "link", "other"]
 

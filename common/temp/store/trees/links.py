@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..system import at
 from ..system.opening import open_unmounted
-from .descent import Descent, Level
+from .open_directories import Descent, Level
 
 
 class _Level(Level):

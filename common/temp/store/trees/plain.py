@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..system import at
-from .marks import OF_GIT
+from .marker_names import OF_GIT
 from .removed import Removed
 
 _MOST: Final = 64

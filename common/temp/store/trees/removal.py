@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 
 from ... import errors
 from ..system import at
-from ..system.access import make_accessible
 from ..system.mounts import is_in_memory
 from ..system.obstacle import reason_of
 from ..system.opening import open_unmounted
-from .descent import Descent, Level
+from ..system.permissions import make_accessible
+from .open_directories import Descent, Level
 from .removed import Removed, unlink_at
 
 _PASSES: Final = 8

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from ..system import at
 from ..system.obstacle import reason_of
 from ..system.opening import open_unmounted, opened
-from .descent import Descent, Level
-from .kept import Kept, Matches
+from .kept_paths import Kept, Matches
+from .open_directories import Descent, Level
 from .removal import MOUNTED, remove_at
 from .removed import Removed, unlink_at
 from .walk import measure

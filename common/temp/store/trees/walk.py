@@ -16,12 +16,12 @@ from typing import Final
 from ...core.named_tuple import NamedTuple
 from ...errors import in_place, reason_of
 from ..system import at
-from ..system.access import is_closed
 from ..system.at import DIRECTORY_FLAGS
 from ..system.mounts import counts_subdirectories
-from .descent import Descent, Level
-from .marks import MARKS, OF_GIT, note, note_leaf
+from ..system.permissions import is_closed
+from .marker_names import MARKS, OF_GIT, note, note_leaf
 from .measured import NEVER, Measured, Names
+from .open_directories import Descent, Level
 
 _LOOKED_AHEAD: Final = 1000
 """How many subdirectories of one directory are visited before any of theirs."""

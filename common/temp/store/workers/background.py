@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Collection
 
-from ..root.helper import fork_helper, let_go_of
+from ..root.forked_helpers import fork_helper, let_go_of
 
 
 def may_detach() -> bool:

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from ..root.helper import fork_helper, let_go_of
+from ..root.forked_helpers import fork_helper, let_go_of
 from .messages import Job, Kind, Message, Said, close_given, packed, receive, send
 
 MOST: Final = 8

@@ -1,0 +1,1 @@
+"""Git repositories in scratch: which of their work exists nowhere else."""

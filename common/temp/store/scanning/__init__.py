@@ -1,0 +1,1 @@
+"""Scanning a root: its entries, their sizes and times, and what protects them."""
