@@ -142,8 +142,8 @@ KEYS: Final[dict[str, Key]] = {
         "archive_format",
         "format",
         "the format of archived entries",
-        "With dir, an entry is renamed if the archive is on the same filesystem; in object storage, "
-        "it is a tar.zst instead.",
+        "With dir, an entry is renamed if the archive is on the same filesystem; in object "
+        "storage, it is a tar.zst instead.",
     ),
     "archive_keep": Key(
         "archive_keep",
