@@ -1,7 +1,7 @@
 """Run the tests on every installed CPython that is supported: `nox`.
 
-`nox -s smoke` runs those that a version of Python is likely to make a difference to, and
-`nox -s coverage` runs all and checks how many lines and branches of the package they reach.
+`nox -s smoke` runs the tests that are likely to depend on the version of Python, and
+`nox -s coverage` runs all tests and checks how many lines and branches of the package they reach.
 """
 
 import nox
@@ -11,7 +11,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.sessions = ["tests"]
 
 PYTHONS = ["3.11", "3.12", "3.13"]
-# The promises end to end, each face, the command line, and what reads syntax trees.
+# The promises end to end, each face, the command line, and code that reads syntax trees.
 SMOKE = [
     "core",
     "migrate/test_cases.py",

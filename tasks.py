@@ -26,7 +26,7 @@ CLIENTS = {
     "pipeline": "makes runs of a script, tones and a table, two at a time, and has one killed",
     "replay_api": "serves flight logs: a directory for each job, also when the server is killed",
 }
-"""The clients under `projects/`, each with a task `demo`, and what that does."""
+"""The clients under `projects/`, and what the task `demo` of each does."""
 
 PHOTO_JOB = """
 import sys
@@ -48,7 +48,7 @@ def test(c: Context, args: str = "") -> None:
 
 @task
 def demo(c: Context) -> None:
-    """Run the real clients in a throw-away copy, and show the status, a dry run and a clean."""
+    """Run the example clients in a throw-away copy, and show the status, a dry run and a clean."""
     with tempfile.TemporaryDirectory(prefix="tempkeep-demo-") as directory:
         copy = Path(directory, "monorepo")
         copy.mkdir()
@@ -60,7 +60,7 @@ def demo(c: Context) -> None:
                 shutil.copytree(source, copy / name, ignore=left_out)
             else:
                 shutil.copy2(source, copy)
-        # Its own temporary directory and settings, so that the user's own stay out of it.
+        # A temporary directory and settings of its own keep the user's out of it.
         kept = {key: text for key, text in os.environ.items() if not key.startswith("TEMPKEEP_")}
         own = Path(directory, "tmp")
         _show(copy, {**kept, "TMPDIR": str(own), "XDG_STATE_HOME": str(own / "state")})
@@ -107,7 +107,7 @@ def _show(copy: Path, environment: dict[str, str]) -> None:
 
 
 def _leave_something_old(copy: Path) -> None:
-    """What a script with the old helper left three days ago."""
+    """Make a directory as a script with the old helper would have left it three days ago."""
     old = copy / ".tmp" / f"demo_{int(time.time()) - 3 * 86_400}"
     old.mkdir(parents=True)
     (old / "result.txt").write_text("forgotten\n" * 1000)

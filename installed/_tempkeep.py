@@ -1,7 +1,8 @@
-"""`common.temp`, where nobody else has it, is `tempkeep`: loaded by `tempkeep.pth` at each start.
+"""Makes `tempkeep` importable as `common.temp`, unless a host has a `common.temp` of its own.
 
-Loading this imports nothing (`__future__` either) and changes nothing but the end of
-`sys.meta_path`. PYTEST_DONT_REWRITE: else pytest warns that it was imported before.
+`tempkeep.pth` loads this module at every start of Python. It imports nothing, not even
+`__future__`, and only adds a finder at the end of `sys.meta_path`. PYTEST_DONT_REWRITE: otherwise
+pytest warns that the module was imported before.
 """
 
 import sys
@@ -14,20 +15,22 @@ if TYPE_CHECKING:
     from typing import Any
 
 _OURS = "tempkeep"
-"""What marks a `common` that is there only so that `common.temp` can be below it."""
+"""Marks a `common` that exists only to contain `common.temp`."""
 
 _IMPORTERS = ("_frozen_importlib", "importlib", "pkgutil", "runpy")
-"""The parts of Python that import what somebody else asked for."""
+"""The modules of Python that import on behalf of other code."""
 
 
 class CommonTemp:
-    """A finder that is asked last, for what no other finds: so it hides nothing of a host."""
+    """A finder that is asked last, for names that no other finder knows: it hides nothing of a
+    host.
+    """
 
     @classmethod
     def find_spec(
         cls, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        """Where `common.temp` is, and a `common` to hold it; `None` for all else."""
+        """The spec of `common.temp`, or of a `common` to contain it; `None` for other names."""
         if name == "common":
             return _holder() if _wants_temp(sys._getframe(1)) else None
         if not name.startswith("common."):
@@ -37,10 +40,11 @@ class CommonTemp:
 
 
 def _wants_temp(frame: "FrameType | None") -> bool:
-    """Whether who imports `common` wants `common.temp`.
+    """Whether the code that imports `common` wants `common.temp`.
 
-    Code that tries whether there is a `common`, to put its own on `sys.path` otherwise, must find
-    none. So this looks for the whole name in what Python imports, and in who called for that.
+    Some code tries to import `common`, and puts its own on `sys.path` if there is none: it must
+    find none. So this looks for the whole name in the imports in progress, and in the code that
+    asked for them.
     """
     while frame is not None:
         for value in frame.f_locals.values():
@@ -61,15 +65,15 @@ def _holder() -> "ModuleSpec":
 
 
 class _Holder:
-    """Loads a `common` without files, which is that of the host as soon as there is one."""
+    """Loads a `common` without files. It becomes that of the host as soon as there is one."""
 
     @staticmethod
     def create_module(spec: "ModuleSpec") -> None:
-        """Nothing: Python makes it."""
+        """Return `None`: Python creates the module."""
 
     @staticmethod
     def exec_module(module: "ModuleType") -> None:
-        """Have it look for the names that it lacks in a `common` that comes later."""
+        """Make the module look up missing names in a `common` that is added later."""
 
         def look(name: str) -> object:
             if _is_holder(module) and _become_later_common(module):
@@ -84,7 +88,7 @@ def _is_holder(module: "ModuleType | None") -> bool:
 
 
 def _become_later_common(common: "ModuleType") -> bool:
-    """Whether a `common` of the host is there by now: then the one that held its place is that."""
+    """Whether the host has a `common` by now. If so, turn the placeholder into it."""
     spec = _find("common")
     if spec is None:
         return False
@@ -99,7 +103,7 @@ def _become_later_common(common: "ModuleType") -> bool:
 
 
 def _in_later_common(name: str) -> "ModuleSpec | None":
-    """Where `name` is in a `common` of the host that came to `sys.path` after ours was imported."""
+    """The spec of `name` in a host's `common` that was added to `sys.path` after our import."""
     common = sys.modules.get("common")
     if common is None or not _is_holder(common) or not _become_later_common(common):
         return None
@@ -118,12 +122,12 @@ def _find(name: str, path: "Sequence[str] | None" = None) -> "ModuleSpec | None"
 
 
 def _tempkeep(name: str) -> "ModuleSpec | None":
-    """The package's own files, which find when they run that they are loaded already."""
+    """The spec of the package's own files, which notice when they run that they are loaded."""
     from importlib.util import spec_from_file_location
 
     import tempkeep
 
-    if tempkeep.__file__ is None:  # a directory of that name, and nothing installed
+    if tempkeep.__file__ is None:  # a directory of that name, but no installed package
         return None
     return spec_from_file_location(
         name, tempkeep.__file__, submodule_search_locations=list(tempkeep.__path__)

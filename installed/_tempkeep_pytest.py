@@ -1,8 +1,7 @@
-"""What pytest loads wherever tempkeep is installed: it adds the plugin, or says why it cannot.
+"""The entry point that pytest loads if tempkeep is installed: adds the plugin, or says why not.
 
-A module of its own, so that no package of a host is imported for it, and so that whatever is wrong
-with the plugin does not end a run that may have no use for it. PYTEST_DONT_REWRITE: there is
-nothing to rewrite.
+It is a separate module so that loading it imports no package of a host, and so that a broken plugin
+does not end runs that do not use it. PYTEST_DONT_REWRITE: it has nothing to rewrite.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ from types import ModuleType
 import pytest
 
 NAMES = ("tempkeep.pytest_plugin", "common.temp.pytest_plugin")
-"""By which a `conftest.py` or `-p` may ask for the plugin, or do without it."""
+"""The names by which a `conftest.py` or `-p` may request or block the plugin."""
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
-    """Add the plugin once the first `conftest.py` files are loaded, which may bring it along."""
+    """Add the plugin after the first `conftest.py` files are loaded, since they may add it."""
     yield
     manager = early_config.pluginmanager
     if any(manager.is_blocked(name) for name in NAMES):
         return
     try:
         _add_plugin(manager)
-    except Exception as error:  # whatever it is, the tests run
+    except Exception as error:  # whatever went wrong, the tests run
         _warn(early_config, error)
 
 
@@ -35,7 +34,7 @@ def _add_plugin(manager: pytest.PytestPluginManager) -> None:
     plugin = import_module(NAMES[0])
     if not manager.is_registered(plugin):
         manager.register(plugin, plugin.__name__)
-    for name in NAMES:  # so that a test module that asks for it later finds it there
+    for name in NAMES:  # a test module that asks for the plugin later then finds it
         if not manager.has_plugin(name):
             manager.register(ModuleType(name), name)
 
@@ -48,5 +47,5 @@ def _warn(config: pytest.Config, error: Exception) -> None:
     )
     try:
         config.issue_config_time_warning(pytest.PytestConfigWarning(text), stacklevel=2)
-    except Warning:  # where warnings are errors
+    except Warning:  # if warnings are errors
         print(f"warning: {text}", file=sys.stderr)

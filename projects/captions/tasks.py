@@ -19,7 +19,7 @@ sys.path.insert(0, str(PROJECT / "src"))  # the package need not be installed
 
 @task(help={"host": "Where to listen (127.0.0.1).", "port": "0 is any that is free (8000)."})
 def serve(c: Context, host: str = "127.0.0.1", port: str = "8000") -> None:
-    """Serve POST /captions until Ctrl-C; uploads lie in var/uploads meanwhile."""
+    """Serve POST /captions until Ctrl-C; uploads are kept in var/uploads meanwhile."""
     from captions import commands
 
     _end(commands.serve([f"--host={host}", f"--port={port}", f"--storage={STORAGE}"]))
@@ -27,7 +27,7 @@ def serve(c: Context, host: str = "127.0.0.1", port: str = "8000") -> None:
 
 @task
 def demo(c: Context) -> None:
-    """Caption spoken sentences; hang up midway, kill the server midway; nothing is left."""
+    """Caption spoken sentences, hang up midway, kill the server midway: no file is left."""
     from captions.demo import show
 
     _end(show(STORAGE))
@@ -41,6 +41,6 @@ def build(c: Context) -> None:
 
 
 def _end(code: int) -> None:
-    """End here if the exit code is not 0; else let the tasks that follow on the line run."""
+    """Exit if the exit code is not 0; otherwise later tasks on the command line run."""
     if code:
         raise Exit(code=code)

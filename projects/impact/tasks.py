@@ -32,7 +32,7 @@ def measure(
     memory: str = "32",
     output_dir: str | None = None,
 ) -> None:
-    """Sample what each insurance plan does to visits to the doctor."""
+    """Sample how each insurance plan affects visits to the doctor."""
     from impact import commands
 
     options = [f"--draws={draws}", f"--seed={seed}", f"--ridge={ridge}", f"--memory={memory}"]
@@ -41,7 +41,7 @@ def measure(
 
 @task
 def demo(c: Context) -> None:
-    """Show it twice: with samples that go with the process, and with samples that stay."""
+    """Show it twice: with samples that are deleted with the process, and with samples that stay."""
     from impact import commands
 
     _end(commands.measure(["--draws=300", "--memory=8"]))
@@ -49,6 +49,6 @@ def demo(c: Context) -> None:
 
 
 def _end(code: int) -> None:
-    """End here if the exit code is not 0; else let the tasks that follow on the line run."""
+    """Exit if the exit code is not 0; otherwise later tasks on the command line run."""
     if code:
         raise Exit(code=code)

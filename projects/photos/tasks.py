@@ -37,7 +37,7 @@ def thumbs(c: Context, folder: str | None = None, size: str = "256") -> None:
 def sample(
     c: Context, output: str, folder: str | None = None, count: str = "12", seed: str = "0"
 ) -> None:
-    """Make a contact sheet of some photos; its working directory is gone after."""
+    """Make a contact sheet of some photos; its working directory is deleted afterwards."""
     from photos import commands
 
     options = [f"--output={output}", f"--count={count}", f"--seed={seed}"]
@@ -74,6 +74,6 @@ def _given(folder: str | None) -> list[str]:
 
 
 def _end(code: int) -> None:
-    """End here if the exit code is not 0; else let the tasks that follow on the line run."""
+    """Exit if the exit code is not 0; otherwise later tasks on the command line run."""
     if code:
         raise Exit(code=code)

@@ -30,7 +30,7 @@ def narrate(c: Context, text: str | None = None) -> None:
 
 @task
 def demo(c: Context) -> None:
-    """Make runs, two at a time, kill one, and show which of them a clean takes."""
+    """Make runs, two at a time, kill one, and show which of them a clean removes."""
     _say("A run of its own for the essay that Python's email package ships.")
     _run(*_NARRATE)
     with _unfinished("lives on") as alive, _unfinished("is killed") as killed:
@@ -58,7 +58,7 @@ def demo(c: Context) -> None:
 
 
 class _unfinished:  # noqa: N801 - a context manager
-    """A process in the middle of a run, which has the rest of its text when the block ends."""
+    """A process in the middle of a run, which gets the rest of its text when the block ends."""
 
     def __init__(self, fate: str) -> None:
         self._fate = fate
@@ -111,6 +111,6 @@ def _check(is_so: bool, problem: str) -> None:
 
 
 def _end(code: int) -> None:
-    """End here if the exit code is not 0; else let the tasks that follow on the line run."""
+    """Exit if the exit code is not 0; otherwise later tasks on the command line run."""
     if code:
         raise Exit(code=code)

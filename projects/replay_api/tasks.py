@@ -90,12 +90,12 @@ def _status() -> None:
 
 
 def _jobs() -> list[str]:
-    """The directories of jobs that there are."""
+    """The directories of the jobs."""
     return sorted(path.name for path in (PROJECT / "var" / "jobs").iterdir() if path.name[0] != ".")
 
 
 def _until_there_are(count: int) -> None:
-    """Wait until there are so many jobs."""
+    """Wait until there are that many jobs."""
     end = time.monotonic() + 30
     while len(_jobs()) != count:
         _check(time.monotonic() < end)
@@ -107,6 +107,6 @@ def _say(sentence: str) -> None:
 
 
 def _check(is_so: bool) -> None:
-    """End here, with exit code 1, if something is not as it was said to be."""
+    """Exit with code 1 if something is not as described."""
     if not is_so:
         raise Exit("error: the demonstration did not go as it should", code=1)

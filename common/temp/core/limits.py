@@ -1,6 +1,6 @@
 """The limits, which choose entries for removal: each rule says whether it does, and why.
 
-A limit is a rule here, a field of `Policy` in `policy`, and a key in `store/settings/settings.py`.
+A limit is a rule here, a field of `Policy` in `policy`, and a key in `store/settings/keys.py`.
 Sums over several entries are computed in `cases`.
 """
 

@@ -1,4 +1,4 @@
-"""What decides which entries go: limits that choose them, and protections that keep them."""
+"""Policies: limits that choose entries for removal, and protections that keep entries."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .units import DAY, HOUR, read_number, spell_duration, spell_share, spell_si
 class Policy(NamedTuple):
     """Limits that choose entries for removal, and protections that keep entries.
 
-    Durations are in seconds, sizes in bytes; `None` is no such limit. `everything` chooses all
-    entries: because somebody asked for that or, if it is `unconfigured`, because no limit is set.
-    `abandoned` chooses all because their process has ended. `categories` holds the policies of
-    single categories, which replace this one there; `max_total_size`, `max_files`,
+    Durations are in seconds, sizes in bytes; `None` means no limit. `everything` chooses all
+    entries: because the user asked for that or, if `unconfigured`, because no limit is set.
+    `abandoned` chooses all entries because their process has ended. `categories` maps single
+    categories to the policies that replace this one for them; `max_total_size`, `max_files`,
     `min_free_space` and the water marks of this one still count every entry.
 
-    The water marks are shares of the filesystem that are in use, as `df` computes them: above
-    `high_water` entries go until less than `low_water` is used (`high_water` itself, if it is
-    `None`). Where space is wanted, what has the smallest `cost` to make again goes first.
+    The water marks are the used share of the filesystem, as `df` computes it: above `high_water`,
+    entries go until less than `low_water` is used (`None` means `high_water`). If space is low, the
+    entries with the smallest `cost` to make again go first.
 
-    An owner that cannot be checked keeps its entry until that has been unchanged for `foreign_for`;
-    `None` is what is configured for the project of the root. `keep_last_good` keeps runs alone;
-    without a number it is 1, and 0 if somebody asks for `everything`. What `keep_files` matches in
-    an entry stays when the rest of it goes.
+    An entry whose owner cannot be checked stays until it has been unchanged for `foreign_for`;
+    `None` means the value configured for the project of the root. `keep_last_good` only applies to
+    runs; `None` means 1, or 0 if the user asked for `everything`. Files that match `keep_files`
+    stay when the rest of their entry goes.
     """
 
     everything: bool = False
@@ -61,7 +61,7 @@ class Policy(NamedTuple):
 
     @property
     def keeps_files(self) -> bool:
-        """Whether files of entries that go are to be kept, in some category."""
+        """Whether any category keeps files of entries that go."""
         return bool(self.keep_files) or any(own.keep_files for _, own in self.categories)
 
     def of(self, category: str) -> Policy:
@@ -72,29 +72,29 @@ class Policy(NamedTuple):
         return self
 
     def everywhere(self, **changes: Any) -> Policy:
-        """The policy with `changes` of its fields, in every category too."""
+        """The policy with `changes` to its fields, also in every category."""
         categories = tuple((name, own._replace(**changes)) for name, own in self.categories)
         return self._replace(**changes, categories=categories)
 
     def with_limits_of(self, limits: Policy) -> Policy:
-        """The policy with the limits of `limits` instead of its own, in every category.
+        """The policy with the limits of `limits` in place of its own, also in every category.
 
-        What limits all entries together is for no category.
+        Limits on all entries together do not apply to a category.
         """
         policy = self.everywhere(**{name: getattr(limits, name) for name in LIMIT_FIELDS})
         own = tuple((name, own.for_category()) for name, own in policy.categories)
         return policy._replace(categories=own)
 
     def for_category(self) -> Policy:
-        """What a category has of this policy: all but the limits on all entries together."""
+        """The policy for a category: without the limits on all entries together."""
         cleared: dict[str, Any] = dict.fromkeys(SUMMED_LIMITS)
         return self._replace(**cleared)
 
     def wanted_free(self, free: int | None, capacity: int | None) -> int | None:
-        """How many bytes of a filesystem the policy wants free, if `free` are now; `None` if it
-        asks for none, or that is unknown.
+        """The free bytes that the policy asks for, on a filesystem with `free` free bytes; `None`
+        if it asks for none, or if `free` is unknown.
 
-        `capacity` is used and free bytes together; without it, no water mark counts.
+        `capacity` is the sum of used and free bytes; without it, water marks do not apply.
         """
         if free is None:
             return None
@@ -102,8 +102,8 @@ class Policy(NamedTuple):
         return max((size for size in wanted if size is not None), default=None)
 
     def wanted_by_marks(self, free: int, capacity: int | None) -> int | None:
-        """How many bytes must be free, so that less than `low_water` is used; `None` if no more
-        than `high_water` is used.
+        """The free bytes at which less than `low_water` is used; `None` if no more than
+        `high_water` is used.
         """
         high = self.high_water
         if high is None or not capacity or capacity - free <= high * capacity:
@@ -123,13 +123,13 @@ PROTECTION_FIELDS: Final = frozenset(
         "foreign_for",
     }
 )
-"""The fields that choose nothing. The `cost` only puts in order what other fields choose."""
+"""The fields that choose no entries. `cost` only orders the entries that other fields choose."""
 
 SUMMED_LIMITS: Final = {"max_total_size": BYTES, "max_files": INODES}
-"""The limits on all entries together, and what each of them adds up."""
+"""The limits on all entries together, and the field of an entry that each adds up."""
 
 LIMIT_FIELDS: Final = frozenset(Policy._fields) - PROTECTION_FIELDS - {"categories"}
-"""All other fields: limits given on a command line replace these, a field added later too."""
+"""All other fields, including ones added later. Limits on a command line replace these."""
 
 SPELLED_LIMITS: Final[dict[str, Callable[[Any], str]]] = {
     "max_age": spell_duration,
@@ -139,7 +139,7 @@ SPELLED_LIMITS: Final[dict[str, Callable[[Any], str]]] = {
     "min_free_space": spell_size,
     "high_water": spell_share,
 }
-"""The limits that a number sets, and how it is spelled."""
+"""The limits whose value is a number, and how it is spelled."""
 
 STRATEGIES: Final[dict[str, Policy]] = {
     "aggressive": Policy(max_count=3, max_age=3 * DAY),
@@ -147,19 +147,19 @@ STRATEGIES: Final[dict[str, Policy]] = {
     "conservative": Policy(max_count=14, max_age=30 * DAY),
     "archive": Policy(max_count=5, max_age=7 * DAY),
 }
-"""The named policies. `archive` decides as `moderate` does; what goes is archived."""
+"""The named policies. `archive` has the limits of `moderate`, and archives the entries that go."""
 
 
 def policy_of_age(hours: object, what: str) -> Policy:
-    """The policy that removes entries unchanged for more than so many hours.
+    """The policy that removes entries unchanged for more than that many hours.
 
-    `what` names them in the error. Raises `InvalidSettings`.
+    `what` names the value in the error. Raises `InvalidSettings`.
     """
     return Policy(max_age=read_number(hours, what, "number of hours", HOUR))
 
 
 def strategy_limits(name: str) -> dict[str, Any]:
-    """The fields of a policy that the strategy `name` sets, with their values."""
+    """The policy fields that the strategy `name` sets, with their values."""
     return {field: getattr(STRATEGIES[name], field) for field in _STRATEGY_LIMITS}
 
 
@@ -170,7 +170,7 @@ _STRATEGY_LIMITS: Final = ("max_age", "max_count")
 
 
 def spell_policy(policy: Policy) -> str:
-    """`policy` in a few words: its strategy, if its numbers are those of one, and its limits."""
+    """`policy` in a few words: its strategy, if it has the numbers of one, and its limits."""
     text = _spell_limits(policy)
     own = [name for name, of_it in policy.categories if _spell_limits(of_it) != text]
     if own and not (policy.everything or policy.abandoned):
@@ -202,10 +202,10 @@ def _spell_limits(policy: Policy) -> str:
 
 
 class Need(NamedTuple):
-    """What has to be known of an entry to decide on it.
+    """What a scan must find out about an entry for a decision on it.
 
-    Not `inside`: it goes whatever it holds. A change at or after `enough` (seconds since 1970)
-    decides that it stays, whatever else changed, and however large it is.
+    If `inside` is false, the entry goes whatever it holds. A change at or after `enough` (seconds
+    since 1970) decides that the entry stays, whatever else changed, and however large it is.
     """
 
     inside: bool = True
@@ -216,9 +216,10 @@ WHOLE: Final = Need()
 
 
 def needed(policy: Policy, category: str, now: float, *, sizes: bool) -> Need:
-    """What `judge` has to know of the entries of `category`; `sizes` of those that go are wanted.
+    """What `judge` must know about entries of `category`. With `sizes`, also the size of those
+    that go.
 
-    Knowing more never changes what is decided on any entry.
+    Knowing more never changes a decision.
     """
     own = policy.of(category)
     others = SPELLED_LIMITS.keys() - {"max_age"}  # some of them depend on all entries
@@ -231,6 +232,6 @@ def needed(policy: Policy, category: str, now: float, *, sizes: bool) -> Need:
     if own.everything or own.abandoned:
         return WHOLE if sizes or own.keep_within else Need(inside=False)
     if own.max_age:
-        # A little later than the limit, since a time that went through a float is not exact.
+        # A little later than the limit, since times stored as floats are not exact.
         return Need(enough=now - own.max_age + 0.001)
     return WHOLE

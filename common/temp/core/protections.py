@@ -1,4 +1,4 @@
-"""What keeps an entry: each rule says whether it does, and why."""
+"""The protections, which keep entries: each rule says whether it does, and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .reasons import KEEP_LAST_GOOD, KEEP_WITHIN, UNSAVED, Effect, Reason
 from .units import spell_comparison
 
 GOOD_KEPT: Final = 1
-"""How many good runs stay if nothing is configured, unless somebody asks for everything."""
+"""The good runs that stay if nothing is configured, unless the user asked for everything."""
 
 _NOT_IN_USE: Final = Reason("in use", "silent", "by no process")
 _NOT_PINNED: Final = Reason("pinned", "silent", "no")
@@ -50,7 +50,7 @@ def _unsaved(case: Case) -> Reason | None:
 
 
 def _unreadable(case: Case) -> Reason | None:
-    """Without a look inside, no limit can be shown to be over; only `everything` needs none."""
+    """An entry that cannot be read stays: no limit can be shown to apply, except `everything`."""
     if case.entry.unreadable is None:
         return None
     if case.policy.everything or case.policy.abandoned:
@@ -90,7 +90,7 @@ def _keep_last(case: Case) -> Reason | None:
 
 
 def _keep_last_good(case: Case) -> Reason | None:
-    """The newest good runs, and those that may be good while fewer are known to be."""
+    """The newest good runs stay; and runs that may be good, if fewer are known to be."""
     policy, ending = case.policy, case.entry.ending
     if not ending:
         return None
@@ -129,7 +129,7 @@ PROTECTION_RULES: Final[Rules[Protection]] = {
     _mounted: (),
     _unreadable: (),
 }
-"""In the order in which a person would name them."""
+"""The protections, in the order in which a person would name them."""
 
 OF_ENTRY: Final[Mapping[Protection, str]] = {
     _in_use: "use",
@@ -139,7 +139,7 @@ OF_ENTRY: Final[Mapping[Protection, str]] = {
     _mounted: "mounted",
     _unreadable: "unreadable",
 }
-"""The rules that no policy has to set, and the field of an entry without which each keeps nothing.
+"""The rules that apply without a policy, each with the field of an entry that it depends on.
 """
 
 _what_protects = attrgetter(*OF_ENTRY.values())
@@ -147,8 +147,8 @@ _NOTHING: Final = _what_protects(Entry("", "", ""))
 
 
 def is_plain(entry: Entry) -> bool:
-    """Whether nothing about the entry itself protects it, so that only rules which a policy sets
-    may: those of `PROTECTION_RULES` with a field.
+    """Whether nothing about the entry itself protects it. Then only rules that a policy sets can
+    keep it: those of `PROTECTION_RULES` with a field.
     """
     return _what_protects(entry) == _NOTHING
 
@@ -160,10 +160,11 @@ ENDED_BY_A_START: Final = frozenset(
 
 
 def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
-    """The first of the shell globs that matches the entry's `category/name` path, also below
-    `.tmp`, its name, or its category (`cache`, or `cache/` as in a `.gitignore`).
+    """The first of the shell globs that matches the entry: its path `category/name`, also with
+    `.tmp/` before it, its name, or its category (`cache`, or `cache/` as in a `.gitignore`).
 
-    One without a wildcard also matches each run with it in its name, unless it is a run's name.
+    A glob without a wildcard also matches runs that contain it in their name, unless it is the name
+    of a run.
     """
     any_case = entry.any_case
     found = excluding(entry.path, entry.category, patterns, any_case=any_case)
@@ -182,8 +183,8 @@ def matching_pattern(entry: Entry, patterns: Sequence[str]) -> str | None:
 
 
 def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bool) -> str | None:
-    """The first of the shell globs that matches the path, its name or the category; letters in
-    `any_case` are equal where they are for the filesystem.
+    """The first of the shell globs that matches the path, its name or the category. With
+    `any_case`, case is ignored, as the filesystem does.
     """
     path, category = composed(path), composed(category)
     name = path.rpartition("/")[2]
@@ -203,8 +204,8 @@ def excluding(path: str, category: str, patterns: Sequence[str], *, any_case: bo
 def _compiled(
     patterns: tuple[str, ...], any_case: bool
 ) -> tuple[tuple[str, str, Callable[[str], object]], ...]:
-    """The patterns, each with its text if that may be the path of something, and its matcher."""
-    flags = re.IGNORECASE if any_case else re.NOFLAG  # as a key, a flag takes long to hash
+    """The matcher of each pattern, and the pattern's text if it may be a path."""
+    flags = re.IGNORECASE if any_case else re.NOFLAG  # a `RegexFlag` in a key is slow to hash
     return tuple(
         (text, composed(text) if "/" in text else "", re.compile(_in_root(text), flags).match)
         for text in patterns
@@ -212,8 +213,8 @@ def _compiled(
 
 
 def _in_root(pattern: str) -> str:
-    """The regular expression for `pattern`, which may be for a path in the project or an absolute
-    one, and for what is in an entry (`cache/x/**`, `cache/x/final.bin`).
+    """The regular expression for `pattern`, which may be a path in the project or an absolute path,
+    and may name something inside an entry (`cache/x/**`, `cache/x/final.bin`).
     """
     from .globs import without_braces  # a policy without globs does not need it
 

@@ -1,4 +1,4 @@
-"""The places of entries among those of their name; a failed run takes no good one's place."""
+"""The ranks of entries among those of the same label; failed runs do not count before good ones."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _WORTH: Final[Mapping[Ending, tuple[int, int]]] = {
     "unknown": (1, 1),
     **dict.fromkeys(FAILED, (0, 0)),
 }
-"""What a run is worth by its ending: while a limit counts it, and as a good result."""
+"""The worth of a run by its ending: when a limit counts runs, and as a good result."""
 
 
 _ENDING: Final = attrgetter("ending")
 
 
 class Ranks(NamedTuple):
-    """The places of all entries, by their index.
+    """The ranks of all entries, by their index.
 
     `rank` counts from 1 for the newest `of` its group, and `good_rank` does the same for good
-    results. Each counts only entries that are worth at least as much: a failed run takes the place
-    of no good one, and what may be good takes none of what is known to be. An entry with a time in
-    the future, or one that a clean began to remove, takes nobody's place.
+    results. Each counts only entries of at least the same worth: a failed run does not displace a
+    good one, and a run that may be good does not displace one that is. An entry with a time in the
+    future, or one that a clean began to remove, displaces nothing.
     """
 
     rank: list[int]
@@ -53,7 +53,7 @@ def ranks_of(
 def _counted(
     groups: Sequence[Hashable], newest_first: Sequence[int]
 ) -> tuple[list[int], list[int]]:
-    """For each index, how many of its group are as new or newer, and how many there are."""
+    """For each index, the number of entries in its group that are as new or newer, and of all."""
     counts = dict.fromkeys(groups, 0)
     rank = [0] * len(groups)
     for index in newest_first:
@@ -68,9 +68,8 @@ def _ranked(
     groups: Sequence[Hashable],
     newest_first: Sequence[int],
 ) -> tuple[list[int], list[int]]:
-    """For each index, how many of its group are worth as much: as new or newer, and in all.
-
-    Among the newer ones are only those that `counts` says.
+    """For each index, the number of entries in its group of at least its worth: as new or newer,
+    and of all. Of the newer ones, only those that `counts` selects are counted.
     """
     newer: dict[Hashable, list[int]] = {}
     seen: dict[Hashable, list[int]] = {}

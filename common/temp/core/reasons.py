@@ -1,4 +1,4 @@
-"""The decision on an entry and the reasons for it, in words; and what would change it."""
+"""The decision on an entry, its reasons in words, and what would change it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from .named_tuple import NamedTuple
 Effect = Literal["goes", "stays", "silent"]
 
 LOW_SPACE: Final = "low space"
-"""The rule that removes entries because less is free than `min_free_space` or `low_water` asks."""
+"""The rule that removes entries if less is free than `min_free_space` or `low_water` asks for."""
 
 ARCHIVE_KEEPS_SPACE: Final = "archive on the same disk"
-"""The rule that keeps what would go for want of space alone, and would be archived without freeing
-any."""
+"""The rule that keeps entries that would go only because space is low, if archiving them would free
+no space."""
 
 WITHIN_LIMITS: Final = "within limits"
-"""The rule that keeps an entry which no limit chooses."""
+"""The rule that keeps an entry that no limit chooses."""
 
 KEEP_FILES: Final = "keep files"
-"""The rule that keeps an entry whole for the files in it."""
+"""The rule that keeps a whole entry because of files in it."""
 
 KEEP_LAST_GOOD: Final = "keep last good"
-"""The rule that keeps the newest good runs; told only where a limit chooses one."""
+"""The rule that keeps the newest good runs; reported only if a limit chooses one."""
 
 KEEP_WITHIN: Final = "keep within"
 """The rule that keeps an entry for a time after its last change."""
@@ -32,16 +32,16 @@ NO_LIMIT: Final = "no limit"
 """The rule that keeps an entry to which no limit applies."""
 
 UNSAVED: Final = "unsaved work"
-"""The rule that keeps what version control has there and nowhere else."""
+"""The rule that keeps an entry with version-controlled work that exists nowhere else."""
 
 UNFINISHED: Final = "to be finished"
-"""The rule that removes the rest of what a clean could not remove all of."""
+"""The rule that removes the rest of an entry that a clean could only remove in part."""
 
 ARTEFACT: Final = "artefact"
-"""The rule that removes what a build made, and the category of such."""
+"""The rule that removes build artefacts, and their category."""
 
 UNDO_OVER: Final = "undo time is over"
-"""The rule that removes what was set aside, once it can no longer be undone."""
+"""The rule that removes an entry that was set aside, once it can no longer be undone."""
 
 
 class Reason(NamedTuple):
@@ -56,10 +56,10 @@ class Reason(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The decision on one entry, with the reasons for it, the deciding one first.
+    """The decision on one entry, with its reasons, the deciding one first.
 
-    `goes_in` is the seconds until it is too old, if nothing changes until then: 0 if it goes now,
-    `None` if its age alone never makes it go.
+    `goes_in` is the seconds until the entry is too old if nothing changes: 0 if it goes now, `None`
+    if it never goes by its age.
     """
 
     entry: Entry
@@ -69,12 +69,12 @@ class Verdict(NamedTuple):
 
     @property
     def reason(self) -> Reason:
-        """The reason that decided."""
+        """The deciding reason."""
         return self.reasons[0]
 
 
 def what_would_change(verdict: Verdict) -> str:
-    """What would turn this verdict around, for a person: a sentence for each thing it takes."""
+    """What would reverse this verdict, in words: a sentence for each condition."""
     if not verdict.keep:
         return (
             "It stays if it is pinned (`temp-pin`), if `exclude` matches it, "

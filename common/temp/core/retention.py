@@ -1,8 +1,8 @@
 """The decision: which entries go, which stay, and why. Pure: no disk, no clock, no printing.
 
-Limits choose, protections keep. A limit looks at all entries and never at the protections or at the
-other limits, so that two things hold whatever the entries are: raising a limit never removes more,
-and protecting one entry never removes another.
+Limits choose, protections keep. A limit considers all entries, but no protections and no other
+limits. So two things always hold: raising a limit never removes more, and protecting one entry
+never removes another.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ def judge(
     capacity: int | None = None,
     coming: int = 0,
 ) -> tuple[Verdict, ...]:
-    """One verdict for each entry, in their order, each with its reasons.
+    """A verdict for each entry, in their order, with its reasons.
 
-    `now` is in seconds since 1970; `free` the free bytes of the filesystem, without which
-    `min_free_space` chooses nothing, `capacity` used and free ones together, without which the
-    water marks choose nothing, and `coming` how many are freed before any entry goes.
+    `now` is in seconds since 1970. `free` is the free bytes of the filesystem; without it,
+    `min_free_space` chooses nothing. `capacity` is the sum of used and free bytes; without it, the
+    water marks choose nothing. `coming` is the bytes that are freed before any entry goes.
     """
     entries = tuple(entries)
     cases = cases_of(entries, policy, now, Disk(free, capacity, coming))
     rules = _rules_of(policy)
     verdicts = tuple([_verdict(case, rules[id(case.policy)]) for case in cases])
     if has_companions(entries):
-        from .databases import together  # which few roots hold
+        from .databases import together  # few roots hold databases
 
         return together(verdicts)
     return verdicts
 
 
 def without_space_in_vain(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """The verdicts of a sweep whose archive is on the same disk: it archives nothing for space."""
+    """The verdicts of a sweep with its archive on the same disk: low space archives nothing."""
     return tuple(
         Verdict(one.entry, True, (_KEEPS_SPACE, *one.reasons))
         if not one.keep and one.reason.rule == LOW_SPACE
@@ -71,15 +71,15 @@ _KEEPS_SPACE: Final = Reason(ARCHIVE_KEEPS_SPACE, "stays", "archiving it frees n
 
 
 def freed_anyway(entries: Iterable[Entry], policy: Policy, now: float) -> int:
-    """The bytes of the entries that go for another reason than low space."""
+    """The bytes of the entries that go for a reason other than low space."""
     verdicts = judge(entries, policy, now)
     return sum(freed(one.entry for one in verdicts if not one.keep))
 
 
 def undo_over(set_aside: float, undo_for: float | None, now: float) -> Reason | None:
-    """Why an entry that was set aside at that time is deleted; `None` if it can still be undone.
+    """Why an entry that was set aside at that time is deleted; `None` if it can still be restored.
 
-    It can be undone for `undo_for` seconds, or without end if that is `None`.
+    It can be restored for `undo_for` seconds, or without limit if that is `None`.
     """
     if undo_for is None:
         return None
@@ -96,12 +96,12 @@ def undoable_to_forget(
     capacity: int | None = None,
     anyway: int = 0,
 ) -> tuple[tuple[Entry, Reason], ...]:
-    """Those of `held` that are deleted, each with its reason: those that can no longer be undone,
-    and then the oldest, until `min_free_space` and `low_water` are met.
+    """The entries of `held` to delete, each with its reason: first those that can no longer be
+    restored, then the oldest, until `min_free_space` and `low_water` are met.
 
-    Each comes with the seconds for which it can be undone; its `changed` is when it was set aside.
-    A pinned one stays. `free` is `None` where free space does not matter, `capacity` is as in
-    `judge`, and `anyway` is how many bytes are freed besides.
+    Each entry comes with the seconds for which it can be restored; its `changed` is when it was set
+    aside. Pinned ones stay. `free` is `None` if free space does not matter, `capacity` is as in
+    `judge`, and `anyway` is the bytes that are freed besides.
     """
     found = []
     rest = []
@@ -136,12 +136,12 @@ def archives_to_drop(
     first: str = "oldest archives",
     freeing: Freeing | None = None,
 ) -> tuple[tuple[Entry, Reason], ...]:
-    """Those of `archives` that are deleted before any entry, the oldest first, until
-    `min_free_space` and `low_water` are met; each with its reason.
+    """The `archives` to delete before any entry goes, oldest first, until `min_free_space` and
+    `low_water` are met; each with its reason.
 
-    Their `changed` is when they were archived. A pinned one stays. All are on the filesystem with
-    `free` free bytes; `capacity` and `coming` are as in `judge`. The evidence says what goes
-    `first`, and `freeing` has added up what went before.
+    Their `changed` is when they were archived. Pinned ones stay. All are on the filesystem with
+    `free` free bytes; `capacity` and `coming` are as in `judge`. The evidence names what goes
+    `first`; `freeing` is the sum of the bytes freed before.
     """
     limit = policy.wanted_free(free, capacity)
     if limit is None or free is None:
@@ -168,11 +168,11 @@ def explain(
     capacity: int | None = None,
     coming: int = 0,
 ) -> tuple[Verdict, tuple[Reason, ...]]:
-    """The verdict on the entry at `path`, and what each rule that applies says about it.
+    """The verdict on the entry at `path`, and the reason of each rule that applies to it.
 
     Raises `LookupError` if there is no such entry.
     """
-    from .databases import together  # which few commands need
+    from .databases import together  # few commands need it
 
     wanted = (path, database_of(path))
     cases = cases_of(tuple(entries), policy, now, Disk(free, capacity, coming))
@@ -193,8 +193,8 @@ def explain(
 
 
 class _Asked(NamedTuple):
-    """The rules that may say something under one policy: all limits, all protections, and those
-    protections that are not about the entry itself.
+    """The rules that may apply under one policy: the limits, the protections, and those of the
+    protections that do not depend on the entry itself.
     """
 
     limits: tuple[Limit, ...]
@@ -203,7 +203,7 @@ class _Asked(NamedTuple):
 
 
 def _rules_of(policy: Policy) -> dict[int, _Asked]:
-    """What is asked under `policy` and each of its categories', by the `id` of that policy."""
+    """The rules to ask under `policy` and that of each category, by the `id` of the policy."""
     by_policy: Rules[Protection] = {
         rule: fields for rule, fields in PROTECTION_RULES.items() if fields
     }
@@ -251,7 +251,7 @@ def _spelled(said: Reason | Silence | None) -> Reason | None:
 
 
 def _goes_in(case: Case, staying: Sequence[Reason]) -> float | None:
-    """The seconds until its age alone makes it go; `None` if that never comes, or is unknown."""
+    """The seconds until the entry goes by its age; `None` if it never does, or if unknown."""
     limit = case.policy.max_age
     if limit is None or case.entry.future:
         return None

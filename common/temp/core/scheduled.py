@@ -1,4 +1,4 @@
-"""How the scheduled cleans of a root have ended, as its log says."""
+"""How the scheduled cleans of a root ended, according to its log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from .named_tuple import NamedTuple
 
 ANOTHER: Final = "another scheduled clean is active, so this one exits"
-"""How the line of a run ends that left the work to another."""
+"""The end of the log line of a run that left the work to another run."""
 
 _RUN: Final = re.compile(
     r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z) "
@@ -18,8 +18,8 @@ _RUN: Final = re.compile(
 
 
 class Scheduled(NamedTuple):
-    """When the last scheduled clean began that succeeded, ISO 8601 in UTC, "" if none is known; and
-    how many have failed since.
+    """When the last successful scheduled clean began, in ISO 8601 and UTC ("" if none is known),
+    and the number of failures since.
     """
 
     succeeded: str = ""
@@ -27,7 +27,7 @@ class Scheduled(NamedTuple):
 
 
 def read_log(text: str) -> Scheduled:
-    """What the lines of a log say, the oldest first."""
+    """Read the lines of a log, oldest first."""
     succeeded, failed = "", 0
     for began, code, what in _RUN.findall(text):
         if what == ANOTHER:

@@ -1,4 +1,4 @@
-"""Sizes and durations: to read them, and to spell them for people."""
+"""Reads sizes and durations, and spells them for people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIZE_UNITS = {
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", 1)},
     **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
 }
-# Compiled at their first use, by `re`: a status without settings needs none of them.
+# `re` compiles these at their first use: a status without settings needs none of them.
 _DURATION = r"\s*([0-9]{1,6})\s*([mhdw])\s*"
 _MINUTES = {"m": 1, "h": 60, "d": 24 * 60, "w": 7 * 24 * 60}
 _LONGEST_DAYS = 365
@@ -45,7 +45,7 @@ def spell_size(size: int) -> str:
         return f"{size} B"
     value = size / 1024
     for unit in ("KiB", "MiB", "GiB"):
-        if -1023.95 < value < 1023.95:  # what is more would be spelled 1024.0
+        if -1023.95 < value < 1023.95:  # anything more would be spelled 1024.0
             return f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
@@ -75,8 +75,8 @@ def spell_duration(seconds: float) -> str:
 
 
 def spell_comparison(value: float, limit: float) -> tuple[str, str]:
-    """Two durations, with as many digits as it takes to tell them apart: in one unit, unless one
-    is many times the other (`9 d`, `60 min`).
+    """Two durations, with enough digits to tell them apart; in one unit, unless one is many times
+    the other (`9 d`, `60 min`).
     """
     if limit:
         scale, unit, first, right = _nearly(limit)
@@ -112,8 +112,8 @@ _MOST_DIGITS = 13
 
 @lru_cache(maxsize=64)
 def _nearly(limit: float) -> tuple[float, str, int, str]:
-    """The unit for `limit`, how many digits after the point are near enough, and it with those;
-    asked for every entry.
+    """The unit for `limit`, the number of decimals that is precise enough, and `limit` with those.
+    Called for every entry.
     """
     scale, unit = _unit_of(limit)
     for digits in range(_MOST_DIGITS):
@@ -129,7 +129,7 @@ def spell_share(share: float) -> str:
 
 
 def spell_shares(share: float, limit: float) -> tuple[str, str]:
-    """A share and the one that it is compared with, with digits enough to tell them apart."""
+    """A share and the share that it is compared with, with enough digits to tell them apart."""
     for digits in range(_MOST_DIGITS):
         left, right = _trimmed(share * 100, digits), _trimmed(limit * 100, digits)
         if float(right) == round(limit * 100, 9) and (left != right or share == limit):
@@ -176,7 +176,7 @@ def _minutes_in(text: object) -> int | None:
 
 
 def spell_interval(minutes: int) -> str:
-    """`minutes` as they are read: `15m`, `6h`, `7d`."""
+    """`minutes` as `read_interval` reads them: `15m`, `6h`, `7d`."""
     for unit in ("d", "h"):
         if minutes % _MINUTES[unit] == 0:
             return f"{minutes // _MINUTES[unit]}{unit}"
@@ -184,7 +184,7 @@ def spell_interval(minutes: int) -> str:
 
 
 def read_number(text: object, what: str, unit: str = "number", scale: float = 1.0) -> float:
-    """`scale` times the finite number >= 0 in `text`; `what` and `unit` name it in the error.
+    """`scale` times the finite number >= 0 in `text`. `what` and `unit` name it in the error.
 
     Raises `InvalidSettings` for words, `nan`, `inf`, negative numbers and booleans.
     """

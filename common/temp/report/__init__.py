@@ -1,5 +1,4 @@
-"""What commands print: a module for each format, and for each thing that is reported.
+"""The output of the commands: a module for each format and for each kind of report.
 
-The formats of `temp-status` are listed in `commands/status_formats.py`, and their words in
-`choices.py`.
+`commands/status_formats.py` lists the formats of `temp-status`; their words are in `choices.py`.
 """

@@ -1,4 +1,4 @@
-"""What people read of `temp-adopt`: what moved, what stayed, and what is in `.temp`."""
+"""The text output of `temp-adopt`: what moved, what stayed, and what is in `.temp`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .text import ago, counted, instant, plain
 
 
 def moved_line(moved: Moved) -> str:
-    """The outcome for one flat entry."""
+    """A line with the outcome for one flat entry."""
     path = plain(moved.entry.path)
     if moved.status == "done":
         return f"moved {path} to {plain(moved.path)}"
@@ -23,7 +23,7 @@ def moved_line(moved: Moved) -> str:
 
 
 def adoption_text(title: str, survey: Survey, moved: Sequence[Moved] | None) -> str:
-    """What an adoption did to one root, after the lines of its entries; or what it would do."""
+    """What an adoption did in one root, or would do; printed after the lines of the entries."""
     lines = [
         f"would move {plain(entry.path)} to {UNCATEGORIZED}/{plain(entry.name)}"
         for entry in survey.moves
@@ -44,7 +44,7 @@ def adoption_text(title: str, survey: Survey, moved: Sequence[Moved] | None) -> 
 
 
 def old_root_text(title: str, inventory: Inventory, now: float) -> str:
-    """What is in the older `.temp`, and what to do with it."""
+    """What the older `.temp` holds, and what to do with it."""
     lines = [
         f"{plain(title)}/{plain(entry.path)}  {spell_size(entry.size)}, "
         f"last change {instant(entry.changed)} ({ago(entry, now)})"

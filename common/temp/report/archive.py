@@ -1,4 +1,4 @@
-"""What people read of `temp-restore --list`: the archive, and what can be undone."""
+"""The text output of `temp-restore --list`: the archive, and what can be undone."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _UNDOABLE = (
 
 
 def archive_text(title: str, rows: Sequence[Sequence[str]], screen: Screen | None = None) -> str:
-    """The rows of an archive: name, format, size, when it was archived, where it was, and why.
+    """A table of an archive: for each entry its name, format, size, when, from where and why.
 
-    On a narrow `screen`, when and where are left out.
+    A narrow `screen` leaves out when and where.
     """
     if not rows:
         return f"{plain(title)}: nothing archived"
@@ -38,9 +38,10 @@ def archive_text(title: str, rows: Sequence[Sequence[str]], screen: Screen | Non
 
 
 def undo_text(title: str, rows: Sequence[Sequence[str]], screen: Screen | None = None) -> str:
-    """The rows of what can be undone: name, until, size, set aside when, where it was, and why.
+    """A table of what can be undone: for each entry its name, until when, size, when, from where
+    and why.
 
-    On a narrow `screen`, when and where are left out.
+    A narrow `screen` leaves out when and where.
     """
     cells = [[Cell(plain(cell)) for cell in row] for row in rows]
     return f"{plain(title)}: can be undone\n\n{table(_UNDOABLE, cells, screen)}"

@@ -1,4 +1,4 @@
-"""What people and programs read of a budget: whether it is kept, and what takes the most."""
+"""The output of `temp-check`, as text and JSON: exceeded limits, and the largest entries."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _COLUMNS: Final = (
 
 
 class Checked(NamedTuple):
-    """A budget and what it was compared to; the culprits are what takes the most, with project.
+    """A budget and the usage that it was compared to.
 
-    `left_bytes` is the part of the usage that killed or running sweeps have moved aside, and
-    `undoable_bytes` the part that can still be undone.
+    `culprits` are the entries that take the most, each with its project. `left_bytes` is the part
+    of the usage that killed or running sweeps have moved aside, and `undoable_bytes` the part that
+    can still be undone.
     """
 
     title: str
@@ -41,11 +42,11 @@ class Checked(NamedTuple):
     undoable_bytes: int = 0
     problems: tuple[Problem, ...] = ()
     others: int = 0
-    """How many entries there are besides the culprits, for the same limit."""
+    """The number of entries besides the culprits that count for the same limit."""
 
 
 def check_text(checked: Checked, now: float, screen: Screen | None = None) -> str:
-    """One line for each exceeded limit, and the culprits; or one line if none is exceeded."""
+    """A line for each exceeded limit, and the culprits; one line if no limit is exceeded."""
     if not checked.over:
         return f"{plain(checked.title)}: within budget: {_kept(checked)}"
     lines = [f"{plain(checked.title)}: over budget: {_spell(one, checked)}" for one in checked.over]
@@ -113,7 +114,7 @@ def _row(title: str, verdict: Verdict, now: float) -> list[Cell]:
 
 
 def what_frees(verdict: Verdict) -> str:
-    """The command that frees the entry, or what has to happen first."""
+    """The command that frees the space of the entry, or what must happen first."""
     if not verdict.keep:
         return "temp-clean"
     entry = verdict.entry
@@ -128,7 +129,7 @@ def what_frees(verdict: Verdict) -> str:
 
 
 def check_project(checked: Checked, now: float) -> dict[str, Any]:
-    """One comparison, for programs."""
+    """One comparison as a value for JSON."""
     budget, usage = checked.budget, checked.usage
     return {
         "project": checked.title,
@@ -168,7 +169,7 @@ def _culprit(title: str, verdict: Verdict, now: float) -> dict[str, Any]:
 
 
 def tracked_lines(tracked: Sequence[tuple[str, int]]) -> list[str]:
-    """One line for each scratch directory with so many files that git tracks."""
+    """A line for each scratch directory with files that git tracks, and how many."""
     return [
         f"git tracks {counted(files, 'file', 'files')} below {plain(path)}: "
         f"git rm -r --cached {plain(shlex.quote(path))}"

@@ -1,7 +1,7 @@
-"""The size of a root over time, as its past sweeps tell it: a chart and a table, in HTML.
+"""The size of a root over time, from its past sweeps: a chart and a table, in HTML.
 
-The line is an inline SVG that stretches to the width of the page; the words around it do not. It
-needs no script, and colours come from the style of the page.
+The line is an inline SVG that stretches to the width of the page; the text around it does not. The
+chart needs no script, and takes its colours from the style of the page.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _MOST_ROWS: Final = 20
 
 
 def size_over_time(title: str, sweeps: Sequence[PastSweep], size: int, now: float) -> str:
-    """The chart and the newest of the `sweeps` of one root, which holds `size` bytes `now`."""
+    """A chart and a table of the newest `sweeps` of one root, which holds `size` bytes `now`."""
     points = [*_points(sweeps), (now, size)]
     return f"<h3>{markup(title)}</h3>{_chart(title, points)}{_table(sweeps)}"
 
 
 def _points(sweeps: Sequence[PastSweep]) -> list[tuple[float, int]]:
-    """When there was how much, oldest first: before and after each sweep that knows."""
+    """Pairs of time and bytes, oldest first: before and after each sweep that recorded them."""
     points: list[tuple[float, int]] = []
     for sweep in sweeps:
         at = _seconds(sweep.at)
         if sweep.left_bytes is None or at is None or len(points) >= _MOST_POINTS:
             continue
         points.append((at + sweep.seconds, sweep.left_bytes))
-        if not (sweep.dropped or sweep.finished):  # else that was not freed by entries alone
+        if not (sweep.dropped or sweep.finished):  # otherwise more than entries was freed
             points.append((at, sweep.left_bytes + sweep.freed_bytes))
     return points[::-1]
 
@@ -87,12 +87,12 @@ def _chart(title: str, points: Sequence[tuple[float, int]]) -> str:
 
 
 def _round(size: int) -> int:
-    """The end of the axis: the next power of two, or half more than one, in a round unit."""
+    """The end of the axis: the next power of two, or 1.5 times one, in a round unit."""
     for power in count(10):
         for top in (1 << power, 3 << power - 1):
             if size <= top:
                 return top
-    raise AssertionError  # there are always more
+    raise AssertionError  # the sequence is infinite
 
 
 def _table(sweeps: Sequence[PastSweep]) -> str:

@@ -1,4 +1,4 @@
-"""What people read of a clean: the plan of a dry run, each outcome, and the totals."""
+"""The text output of a clean: the plan of a dry run, each outcome, and the totals."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..core.units import spell_duration, spell_size
 from .text import counted, instant, plain
 
 _NAMED_RULES = frozenset({"in use", "pinned", "unsaved work", "mounted", "unreadable", "tracked"})
-"""Reasons to keep that are worth a line each; the others are only counted."""
+"""Reasons to keep an entry that get a line each; entries kept for other reasons are counted."""
 
 
 def plan_text(title: str, plan: Plan) -> str:
-    """What a clean would do to one root."""
+    """What a clean would do in one root."""
     lines = [
         f"would {DISPOSALS[step.disposal].verb} {plain(step.entry.path)}  "
         f"{spell_size(step.entry.size)}{_staying(step)}  ({plain(str(step.reason))})"
@@ -65,7 +65,7 @@ def _counted_archives(steps: Sequence[Step]) -> str:
 
 
 def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[str]:
-    """A line on a disk that is still low, and on what takes its space; none if it is not low."""
+    """Lines on a disk that is still low, and on what takes its space; none if it is not low."""
     if shortfall is None:
         return []
     held = ", ".join(f"{spell_size(size)} {rule}" for rule, size in shortfall.held)
@@ -84,7 +84,7 @@ def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[
 
 
 def outcome_line(outcome: Outcome) -> str:
-    """The outcome for one entry."""
+    """A line with the outcome for one entry."""
     path = plain(outcome.step.entry.path)
     if outcome.status == "done":
         size = f"  {spell_size(outcome.freed_bytes)}" if outcome.freed_bytes else ""
@@ -97,14 +97,14 @@ def outcome_line(outcome: Outcome) -> str:
 
 
 def outcome_detail(outcome: Outcome) -> str:
-    """What there is to say beyond the status; often nothing."""
+    """Details beyond the status; often ""."""
     if outcome.until is None:
         return plain(outcome.detail)
     return f"can be undone until {instant(outcome.until)}, frees no space before"
 
 
 def report_text(title: str, report: Report) -> str:
-    """What a clean did to one root, after the lines of its entries."""
+    """What a clean did in one root; printed after the lines of its entries."""
     lines = _kept_lines(report.plan)
     every = (*report.dropped, *report.outcomes)
     lines += [outcome_line(outcome) for outcome in every if outcome.status == "skipped"]

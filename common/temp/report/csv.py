@@ -10,13 +10,13 @@ from ..core.reasons import Verdict
 from .text import age_seconds, instant, plain
 
 _FORMULA = frozenset("=+-@＝＋－＠")
-"""What a spreadsheet takes for the start of a formula."""
+"""The characters with which a formula begins in spreadsheets."""
 
 
 def status_csv(projects: Iterable[tuple[str, Sequence[Verdict]]], now: float) -> str:
     """The entries of all projects as CSV with a header; sizes in bytes, times in ISO 8601.
 
-    Text that a spreadsheet would run as a formula gets a `'` before it, which keeps it text.
+    A `'` is put before text that a spreadsheet would run as a formula, so that it stays text.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

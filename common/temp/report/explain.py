@@ -1,4 +1,4 @@
-"""What people read of `temp-explain`: one entry, rule by rule."""
+"""The text output of `temp-explain`: one entry, rule by rule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def explanation(
 ) -> str:
     """Why an entry stays or goes, rule by rule, and what would change that.
 
-    `elsewhere` is where its root leads, if it is behind a link.
+    If the root is a link, `elsewhere` is where it leads.
     """
     entry = verdict.entry
     where = f" in {plain(entry.changed_in)}" if entry.changed_in else ""
@@ -42,5 +42,5 @@ def explanation(
 
 
 def _links(shared: int) -> list[str]:
-    """A line on what its removal alone does not free, if there is anything."""
+    """A line on bytes that removing this entry alone does not free, if there are any."""
     return [f"  {spell_size(shared)} of it has hard links elsewhere too"] if shared else []

@@ -1,4 +1,4 @@
-"""What people and programs read of a fleet: hosts and projects, with totals."""
+"""The output of `temp-report`, as text and JSON: hosts and projects, with totals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS: Final = (
 
 
 def fleet_summary(fleet: Fleet) -> str:
-    """`3 hosts, 5 projects: 18 entries, 3.4 GiB on disk, …`, and what is wrong."""
+    """`3 hosts, 5 projects: 18 entries, 3.4 GiB on disk, …`, and the problems."""
     sums = fleet.sums
     projects = sum(len(host.projects) for host in fleet.hosts)
     said = [
@@ -76,7 +76,7 @@ def _cells(sums: Sums) -> list[Cell]:
 
 
 def fleet_json(fleet: Fleet, now: float, unread: Sequence[str]) -> str:
-    """The same for programs."""
+    """The fleet as JSON."""
     said = {
         "schema": SCHEMA,
         "kind": "fleet",

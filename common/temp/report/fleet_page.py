@@ -1,4 +1,4 @@
-"""The page of a fleet: a line for each host, which unfolds; below 1 MB, however many there are."""
+"""The page of a fleet: a line for each host, which unfolds; below 1 MB for any number of hosts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from .text import counted, instant, plain
 _T = TypeVar("_T")
 
 _MOST_PROJECTS: Final = 12
-"""How many projects of a host are listed; the rest is one row."""
+"""The number of projects listed for a host; the rest share one row."""
 
 _MOST_NAME: Final = 80
 _ROOM: Final = 700_000
 _ROOM_BELOW: Final = 100_000
-"""The characters for the hosts, and for what could not be read and the largest entries each."""
+"""The bytes available for the largest entries, and for the files that could not be read. The hosts
+have `_ROOM`.
+"""
 
 
 def fleet_page(fleet: Fleet, now: float, unread: Sequence[str] = ()) -> str:
-    """The HTML of the page, which needs no other file and no script."""
+    """The page as HTML. It needs no other file and no script."""
     hosts = _hosts(fleet.hosts)
     largest = _fitting(fleet.largest, _entry, _ROOM_BELOW, lambda _: "")
     problems = _fitting(
@@ -47,7 +49,9 @@ def fleet_page(fleet: Fleet, now: float, unread: Sequence[str] = ()) -> str:
 def _fitting(
     items: Sequence[_T], make: Callable[[_T], str], room: int, rest: Callable[[Sequence[_T]], str]
 ) -> str:
-    """What `make` makes of the items as long as there is room, then what `rest` does of others."""
+    """The lines that `make` returns for the first items, as many as fit into `room` bytes, then
+    the line that `rest` returns for the others.
+    """
     made: list[str] = []
     for index, item in enumerate(items):
         text = make(item)
@@ -59,7 +63,7 @@ def _fitting(
 
 
 def _hosts(hosts: Sequence[FleetHost]) -> str:
-    """A line for each host; the first ones unfold, as many as there is room for."""
+    """A line for each host; the first ones unfold, as many as fit."""
     lines = _fitting(hosts, _line, _ROOM, _more_hosts)
     room = _ROOM - len(lines.encode())
     made = lines.split("\n")

@@ -1,4 +1,4 @@
-"""What GitHub Actions shows of a run: a step summary, and problems as annotations."""
+"""The output for GitHub Actions: a step summary, and problems as annotations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .text import counted, plain
 from .totals import summary
 
 _MOST_ROWS: Final = 200
-"""GitHub drops a step summary that is larger than a mebibyte."""
+"""The most rows of a step summary: GitHub drops one that is larger than a mebibyte."""
 
 _CLEANED: Final = (
     Column("entry"),
@@ -27,7 +27,7 @@ _LARGEST: Final = (Column("entry"), Column("size", right=True), Column("next cle
 
 
 def warning(line: str) -> str:
-    """`line` as an annotation of the workflow's run."""
+    """`line` as a warning annotation of the workflow run."""
     escaped = line.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return f"::warning title=tempkeep::{escaped}"
 
@@ -47,7 +47,7 @@ def status_summary(title: str, verdicts: Sequence[Verdict]) -> str:
 
 
 def clean_summary(title: str, plan: Plan, report: Report | None) -> str:
-    """What a clean did to one root in Markdown; without a `report`, what it would do."""
+    """What a clean did in one root, in Markdown; without a `report`, what it would do."""
     if report is None:
         total = f"would clean {counted(len(plan.steps))}"
         rows = [

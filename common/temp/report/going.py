@@ -1,4 +1,4 @@
-"""What people read before a question: the entries that go."""
+"""The entries that go, as shown before a question."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .table import Cell, Column, Screen, table
 from .text import age, plain
 
 _MOST: Final = 20
-"""How many entries are shown where nobody chooses among them."""
+"""The most entries shown if the user does not choose among them."""
 
 _NUMBER: Final = Column("", right=True)
 _PROJECT: Final = Column("project")
@@ -32,9 +32,9 @@ def going_text(
     *,
     numbered: bool = False,
 ) -> str:
-    """The largest of `steps`, and how many there are besides; all, with `numbered`, in their order.
+    """The largest of `steps`, and how many more there are; with `numbered`, all in their order.
 
-    `places` has the place of each step, which is shown if they differ.
+    `places` has the place of each step. Places are shown if they differ.
     """
     several = len(set(places)) > 1
     shown = list(range(len(steps)))

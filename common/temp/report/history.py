@@ -1,4 +1,4 @@
-"""What people read of the past sweeps of a root. Text from a disk is made safe to print here."""
+"""The output of `temp-status --history`. Text from the disk is made safe to print here."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _COLUMNS: Final = (
 )
 
 _COUNTS: Final = (4, 5)
-"""The indices of the columns that a screen has no room for while they are all 0."""
+"""The indices of the columns that a screen leaves out if they are all 0."""
 
 
 def history_text(
     title: str, sweeps: Sequence[PastSweep], recorded: int, screen: Screen | None = None
 ) -> str:
-    """The given sweeps of one root; `recorded` is how many there are in all."""
+    """A table of the given sweeps of one root; `recorded` is the number of all recorded sweeps."""
     lines = [plain(title), ""]
     if not sweeps:
         return "\n".join([*lines, "no sweeps"])
@@ -59,7 +59,7 @@ def _row(sweep: PastSweep) -> list[Cell]:
 
 
 def why_gone(sweep: PastSweep) -> str:
-    """What went by which rule, and what else there is to say of a sweep."""
+    """The number of entries that went by each rule, and other details of a sweep."""
     said = [f"{number} {rule}" for rule, number in sweep.rules]
     if sweep.dropped:
         said.append(f"{sweep.dropped} archived or set aside before deleted for good")
@@ -77,7 +77,7 @@ def history_project(
     recorded: int,
     problems: Iterable[Problem],
 ) -> dict[str, Any]:
-    """One root of the history, for programs."""
+    """The history of one root as a value for JSON."""
     return {
         "project": title,
         "root": root,

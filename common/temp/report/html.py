@@ -32,7 +32,7 @@ _AGES: Final = (
 
 
 def page(title: str, roots: Sequence[Shown], now: float, empty: int = 0) -> str:
-    """The HTML of a page about `roots`, which needs no other file; `empty` more hold nothing."""
+    """A page about `roots` as HTML. It needs no other file. `empty` more roots hold nothing."""
     verdicts = [verdict for root in roots for verdict in root.verdicts]
     listed = sum(len(root.listed) for root in roots)
     left_out = f"; {listed} of {counted(len(verdicts))} listed" if listed < len(verdicts) else ""
@@ -53,7 +53,7 @@ def page(title: str, roots: Sequence[Shown], now: float, empty: int = 0) -> str:
 
 
 def filled(template: str, **parts: str) -> str:
-    """The page that the file `template` beside this module makes of the parts, with our style."""
+    """The file `template` beside this module, filled with the parts and the shared style."""
     beside = files(__package__)
     text = beside.joinpath(template).read_text(encoding="utf-8")
     style = beside.joinpath("page.css").read_text(encoding="utf-8")
@@ -76,7 +76,7 @@ def _ages(verdicts: Sequence[Verdict], now: float) -> str:
 
 
 def _totals(roots: Sequence[Shown], now: float) -> str:
-    """One table: a row for each root, the largest first, its categories below, and the sum."""
+    """A table: a row for each root, the largest first, its categories below it, and the sum."""
     head = "".join(f'<th class="num">{name}</th>' for name in ("entries", "size", "would go"))
     sized = sorted(roots, key=lambda root: -sizes(root.verdicts)[0])
     groups = "".join(f"<tbody>{''.join(_group(root))}</tbody>" for root in sized)
@@ -114,7 +114,7 @@ def _sums(name: str, entries: int, size: int, goes: int) -> str:
 
 
 def _history(roots: Sequence[Shown], now: float) -> str:
-    """The size over time of each root that was cleaned before, if sweeps are shown."""
+    """The size over time of each root with past sweeps, if sweeps are shown."""
     if all(root.sweeps is None for root in roots):
         return ""
     charts = "".join(
@@ -135,7 +135,7 @@ def _problems(roots: Sequence[Shown]) -> str:
 
 
 def _data(roots: Sequence[Shown], now: float) -> str:
-    """The entries for the script of the page: JSON, deflated, in base 64."""
+    """The entries for the script of the page, as deflated JSON in base 64."""
     numbers: dict[str, int] = {}
 
     def number(text: str) -> int:

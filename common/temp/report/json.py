@@ -1,4 +1,4 @@
-"""What programs read: integer bytes, ISO 8601 times, a schema version."""
+"""The JSON output: integer bytes, ISO 8601 times, a schema version."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def status_project(
     filesystem: str = "",
     scheduled: Scheduled | None = None,
 ) -> dict[str, Any]:
-    """One root of a status; `leads_to` is where it really is, if it is behind a link. `filesystem`
-    has its device and type, if they are known.
+    """One root of a status. If the root is a link, `leads_to` is where it leads. `filesystem` is
+    its device and type, if known.
     """
     device, _, kind = filesystem.partition(" ")
     return {
@@ -128,7 +128,7 @@ def status_project(
 
 
 def clean_project(title: str, plan: Plan, report: Report | None) -> dict[str, Any]:
-    """One root of a clean; without a `report` it was a dry run."""
+    """One root of a clean; of a dry run if there is no `report`."""
     shortfall = report.shortfall if report and report.free is not None else plan.shortfall()
     return {
         "project": title,
@@ -164,7 +164,7 @@ def _steps(steps: Iterable[Step], outcomes: Iterable[Outcome]) -> list[dict[str,
                 "path": step.entry.path,
                 "category": step.entry.category,
                 "disposal": step.disposal,
-                # Entries that go whatever their size are not measured; what they freed is.
+                # Entries that go whatever their size are not measured; the bytes they freed are.
                 "size_bytes": None if step.entry.partial else step.entry.size,
                 "stays_bytes": step.stays,
                 "reason": _reason(step.reason),
@@ -180,6 +180,6 @@ def _steps(steps: Iterable[Step], outcomes: Iterable[Outcome]) -> list[dict[str,
 
 
 def document(kind: str, now: float, projects: Sequence[dict[str, Any]], **more: Any) -> str:
-    """The JSON of a whole answer; bytes that are not UTF-8 are escaped as surrogates."""
+    """The JSON text of a whole output. Bytes that are not UTF-8 are escaped as surrogates."""
     said = {"schema": SCHEMA, "kind": kind, "at": instant(now), **more, "projects": projects}
     return json.dumps(said, indent=2, ensure_ascii=True)

@@ -8,16 +8,16 @@ from .table import Cell, Column
 from .text import plain
 
 _MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\|`*[<~&$"})
-"""What Markdown would take for a cell's end, a link, code, HTML or a formula, and not show."""
+"""The characters that Markdown reads as the end of a cell, a link, code, HTML or a formula."""
 
 
 def markdown(text: str) -> str:
-    """`text` that is safe to print, and that Markdown shows as it is."""
+    """`text`, safe to print, and escaped so that Markdown shows it as it is."""
     return plain(text).translate(_MARKUP)
 
 
 def github_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> str:
-    """The rows as a table of GitHub's Markdown."""
+    """The rows as a table in GitHub's Markdown."""
     from tabulate import tabulate
 
     cells = [[cell.text.translate(_MARKUP) for cell in row] for row in rows]

@@ -1,4 +1,4 @@
-"""What the parts of the page share: what is shown of a root, and text that is safe in HTML."""
+"""Shared by the parts of the page: the values shown for a root, and text that is safe in HTML."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..core.reasons import Verdict
 from .text import plain
 
 MARKS: Final = ("goes", "stays", "used", "pinned", "mixed")
-"""How an entry, or several, is coloured; by what the next clean does."""
+"""The colours of an entry, or of several, by what the next clean does with them."""
 
 
 class Shown(NamedTuple):
-    """One root on the page: its title, the scan, all verdicts, those that are listed, how the next
-    clean disposes of what goes, and past sweeps, the newest first, if they are shown. The sums and
+    """One root on the page: its title, its scan, all verdicts, the listed verdicts, how the next
+    clean disposes of what goes, and the past sweeps, newest first, if they are shown. The sums and
     the map count all verdicts.
     """
 
@@ -31,12 +31,12 @@ class Shown(NamedTuple):
 
 
 def markup(text: str) -> str:
-    """`text` from a disk, as HTML shows it."""
+    """`text` from the disk, escaped for HTML."""
     return escape(plain(text))
 
 
 def mark_of(verdict: Verdict) -> str:
-    """The mark of one entry."""
+    """The mark of one entry, of `MARKS`."""
     if not verdict.keep:
         return "goes"
     if verdict.entry.pin is not None:

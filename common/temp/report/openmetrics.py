@@ -1,6 +1,6 @@
-"""What Prometheus reads: gauges for each root, in the format OpenMetrics.
+"""The output for Prometheus: gauges for each root, in the format OpenMetrics.
 
-Prometheus' older text format, which node_exporter reads from files, takes the same text.
+The text is also valid in Prometheus' older text format, which node_exporter reads from files.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .text import plain
 
 
 class Measured(NamedTuple):
-    """The numbers of one root; `None` for what is not known or not limited. Only `problems` is
-    known of one that cannot be read.
+    """The numbers of one root; `None` for one that is unknown, or for a limit that is not set. For
+    a root that cannot be read, only `problems` is known.
     """
 
     project: str
@@ -75,11 +75,11 @@ GAUGES: Final[dict[str, tuple[str, _Get]]] = {
         lambda one: one.problems,
     ),
 }
-"""By their names: what they mean, and where their values come from."""
+"""The gauges by name, each with its meaning and where its value comes from."""
 
 
 def openmetrics(roots: Iterable[Measured]) -> str:
-    """The text, without the end of its last line. A root that comes twice is told once."""
+    """The text, without a newline at the end. A root that occurs twice is reported once."""
     known = {(one.project, one.root): one for one in roots}
     labels = {key: f'project="{_escaped(key[0])}",root="{_escaped(key[1])}"' for key in known}
     lines: list[str] = []

@@ -1,7 +1,7 @@
 """The map of the page: a box for each project, category and label, in proportion to its size.
 
-Boxes are placed in per cent of the one around them, so that the map has any size. Where the page is
-narrow, its style swaps the two axes; so a box that is well shaped in one way is so in the other.
+Boxes are placed in per cent of the box around them, so that the map fits any size. On a narrow
+page, the style swaps the two axes, so that boxes keep their proportions.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from .totals import category_totals, sizes
 from .treemap import Box, squarify
 
 _AREA: Final = Box(0.0, 0.0, 1000.0, 460.0)
-"""The map in pixels, as it is on a wide page; on a narrow one it is 370 x 640, axes swapped."""
+"""The map in pixels on a wide page. On a narrow one, it is 370 x 640 with axes swapped."""
 
 _HEADING: Final = 15.0
 _LEAST_AREA: Final = 90.0
-"""Of the map's 460,000: smaller labels are joined with the rest of their category."""
+"""The least area of a label, of the map's 460,000. Smaller ones join the rest of their category."""
 
 _MOST_LEAVES: Final = 240
-"""How many labels the map shows, the largest first."""
+"""The most labels that the map shows, the largest first."""
 
 _LEAST_SIDES: Final = (24.0, 11.0)
-"""A box that is narrower or lower both ways has no room for a name."""
+"""The least sides of a box with a name, on both page widths."""
 
 
 class _Leaf(NamedTuple):
@@ -79,7 +79,7 @@ def _categories(
 
 
 def _leaves(root: Shown) -> list[_Leaf]:
-    """What one root shows, by category and label, largest first."""
+    """The boxes of one root by category and label, largest first."""
     by_label: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in root.verdicts:
         by_label.setdefault((verdict.entry.category, verdict.entry.label), []).append(verdict)
@@ -145,7 +145,7 @@ def _frame(heading: str, box: Box, around: Box, inside: str) -> str:
 
 
 def _placed(box: Box, around: Box) -> str:
-    """Where `box` is, in per cent of the one `around` it."""
+    """The position of `box`, in per cent of the box `around` it."""
     x, y = (box.x - around.x) / around.width, (box.y - around.y) / around.height
     sides = x, y, box.width / around.width, box.height / around.height
     return 'style="{}"'.format(

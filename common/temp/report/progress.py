@@ -12,7 +12,7 @@ from .text import counted
 _EVERY_SECONDS = 0.1
 _FIRST_AFTER_SECONDS = 0.3
 _GUESS_AFTER_SECONDS = 1.0
-"""How long to measure before estimating the time that is left."""
+"""Seconds to measure before estimating the time left."""
 
 
 class ProgressLine:
@@ -21,7 +21,7 @@ class ProgressLine:
     def __init__(self, verb: str, noun: tuple[str, str] = ("entry", "entries")) -> None:
         self._verb = verb
         self._noun = noun
-        # Without a standard error at all (`2>&-`) Python has none either.
+        # With stderr closed (`2>&-`), `sys.stderr` is `None`.
         self._active = bool(sys.stderr and sys.stderr.isatty() and not os.environ.get("CI"))
         self._started = time.monotonic()
         self._next = self._started + _FIRST_AFTER_SECONDS
@@ -35,9 +35,9 @@ class ProgressLine:
     def __call__(
         self, entries: int, size: int, *, of: int = 0, files: int = 0, share: float = 0.0
     ) -> None:
-        """Show how many entries (`of` how many), files and bytes have been dealt with.
+        """Show how many entries (`of` how many), files and bytes are done.
 
-        `share` is the part of the work that is done, from which the time left is estimated.
+        The time left is estimated from `share`, the part of the work that is done.
         """
         if self.is_due:
             now = time.monotonic()

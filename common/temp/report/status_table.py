@@ -1,4 +1,4 @@
-"""What people read of a root: its entries, what the next clean does with them, and totals."""
+"""The text output of `temp-status`: entries, what the next clean does with them, and totals."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _COLUMNS = (
 )
 
 _BAR = 3
-"""The index of the bar, which is drawn on a terminal only."""
+"""The index of the column with the bar, which is only drawn on a terminal."""
 
 _GOES_IN = 6
-"""The index of the column that is left out where no age limit applies."""
+"""The index of the column that is left out if no age limit applies."""
 
 _TOTALS = (
     Column("category", whole=True),
@@ -45,7 +45,7 @@ _TOTALS = (
 
 
 def next_clean(verdict: Verdict, disposal: Disposal = "delete") -> str:
-    """What the next clean does with an entry, and why: each reason to stay, or the first to go."""
+    """What the next clean does with an entry, and why: every reason to stay, or the first to go."""
     if verdict.keep:
         keeping = [str(reason) for reason in verdict.reasons if reason.effect == "stays"]
         return f"keep: {'; '.join(keeping)}"
@@ -94,7 +94,8 @@ def status_text(
 ) -> str:
     """The status of one root: a summary, the entries `shown`, and a total for each category.
 
-    What goes is disposed of as `disposal` says. Without a `screen` it is plain text, of any width.
+    `disposal` is how the next clean removes entries. Without a `screen`, the text is plain, and as
+    wide as needed.
     """
     heading = plain(title)
     draw: Callable[[Sequence[Column], Sequence[Sequence[Cell]]], str]
@@ -132,8 +133,8 @@ def _listed(
     *,
     with_bar: bool,
 ) -> tuple[tuple[Column, ...], list[list[Cell]]]:
-    """The columns and the rows of the entries `shown`; the bar is drawn on a screen only, and no
-    column is empty.
+    """The columns and the rows of the entries `shown`. Columns that would be empty are left out, as
+    is the bar without a screen.
     """
     largest = max(verdict.entry.size for verdict in verdicts)
     rows = [_row(verdict, now, largest, disposal) for verdict in shown]

@@ -21,20 +21,20 @@ _BAR: Final = " ▏▎▍▌▋▊▉█"
 _GAP: Final = "  "
 _INDENT: Final = "    "
 _WANTED: Final = 40
-"""The width of a whole column for which optional ones are left out."""
+"""The width up to which optional columns make room for a whole column."""
 
 _LEAST: Final = 16
-"""The width that a whole column keeps while there is room for all columns."""
+"""The least width of a whole column while all columns fit."""
 
 _TITLE: Final = 5
-"""The width that it keeps while there is none: that of its title."""
+"""Its least width if they do not fit: that of its title."""
 
 _WORDS: Final = 8
-"""The width below which the last column is left out, if it has more to say."""
+"""The width below which the last column is left out, if its text is longer."""
 
 
 class Screen(NamedTuple):
-    """A terminal: how many columns it has, and whether it shows colours."""
+    """A terminal: its width in columns, and whether it shows colours."""
 
     width: int
     colour: bool = False
@@ -47,9 +47,9 @@ class Screen(NamedTuple):
 class Column(NamedTuple):
     """A column.
 
-    Without room, `optional` columns are left out, the last of them first. Text in a `whole` column
-    is never cut, so that a name can be copied: one that is too long has a line of its own, and the
-    rest of its row follows below. The last column is wrapped at words.
+    If columns do not fit, `optional` ones are left out, the last of them first. Text in a `whole`
+    column is never cut, so that a name can be copied: if it is too long, it gets a line of its own,
+    and the rest of the row follows below. The last column is wrapped at words.
     """
 
     title: str
@@ -66,14 +66,14 @@ class Cell(NamedTuple):
 
 
 def width(text: str) -> int:
-    """How many columns of a terminal a printable `text` takes."""
+    """The number of terminal columns that a printable `text` takes."""
     if text.isascii():
         return len(text)
     return sum(map(_width_of, text))
 
 
 def _width_of(letter: str) -> int:
-    from unicodedata import category, east_asian_width  # only for text that is not ASCII
+    from unicodedata import category, east_asian_width  # only needed for text that is not ASCII
 
     if category(letter) in ("Mn", "Me", "Cf"):
         return 0
@@ -81,14 +81,14 @@ def _width_of(letter: str) -> int:
 
 
 def cut(text: str, most: int) -> str:
-    """`text` in at most `most` columns: its beginning, and `…` where something is missing."""
+    """`text` cut to at most `most` columns, with `…` at the end if something is missing."""
     if width(text) <= most:
         return text
     return _beginning(text, most - 1) + "…" if most > 0 else ""
 
 
 def wrapped(text: str, most: int) -> list[str]:
-    """`text` in lines of at most `most` columns, broken at spaces; a longer word is kept whole."""
+    """Lines of `text` of at most `most` columns, broken at spaces; a longer word stays whole."""
     lines: list[str] = []
     for word in text.split(" "):
         if lines and width(lines[-1]) + 1 + width(word) <= most:
@@ -99,7 +99,7 @@ def wrapped(text: str, most: int) -> list[str]:
 
 
 def folded(text: str, most: int) -> str:
-    """`text` with its lines broken at spaces to at most `most` columns, what follows indented."""
+    """`text` with lines broken at spaces to at most `most` columns; continuations are indented."""
     lines = []
     for line in text.split("\n"):
         if width(line) > most:
@@ -134,8 +134,8 @@ def table(
 ) -> str:
     """The rows under their titles.
 
-    On a `screen` no line is wider than it, but for a whole text or a word that is; elsewhere
-    nothing is left out, wrapped or coloured.
+    On a `screen`, no line is wider than the screen, unless a whole text or a single word is.
+    Elsewhere nothing is left out, wrapped or coloured.
     """
     shown = list(range(len(columns)))
     widths = [
@@ -156,7 +156,7 @@ def table(
 def _fit(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], widths: list[int], most: int
 ) -> list[int]:
-    """Which columns are shown on `most` columns of a terminal; `widths` is changed to fit."""
+    """The table columns that are shown on `most` terminal columns. Changes `widths` to fit."""
     shown = list(range(len(columns)))
     last = shown[-1]
     natural = tuple(widths)
@@ -174,11 +174,11 @@ def _fit(
     for index in reversed(range(len(columns))):
         if missing() > 0 and columns[index].optional:
             shown.remove(index)
-    shrink(_LEAST, 7)  # the last column wraps: better in a seventh than a name on its own line
-    shrink(_TITLE, most + 1)  # without a last column, if even that cuts others
+    shrink(_LEAST, 7)  # the last column wraps, even to a seventh, before a name gets its own line
+    shrink(_TITLE, most + 1)  # without the last column, if others are cut even then
     for index in whole:
         widths[index] = min(natural[index], widths[index] + max(0, -missing()))
-        # What has a line of its own needs no room.
+        # Text with a line of its own needs no width.
         fitting = (width(row[index].text) for row in rows)
         inside = (one for one in fitting if one <= widths[index])
         widths[index] = max(width(columns[index].title), *inside, 0)
@@ -199,7 +199,7 @@ def _lines(
     shown: Sequence[int],
     screen: Screen | None,
 ) -> list[str]:
-    """The lines of one row: more than one where a whole text is too long, or the last wraps."""
+    """The lines of one row: several if a whole text is too long, or the last column wraps."""
     lines: list[str] = []
     line = ""
     start = 0  # where the column begins

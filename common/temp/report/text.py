@@ -1,4 +1,4 @@
-"""The words and numbers that every report shares. Text from a disk is made safe to print here."""
+"""Words and numbers used by all reports. Text from the disk is made safe to print here."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..core.units import spell_duration
 
 
 def plain(text: str) -> str:
-    """`text` that is safe to print.
+    """`text`, made safe to print.
 
-    Every character that a terminal might act on is written as an escape, as is the start of what
-    would be a command in the log of a GitHub workflow.
+    Every character that a terminal might act on is escaped, and so is the start of a command in the
+    log of a GitHub workflow.
     """
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
@@ -23,7 +23,7 @@ def plain(text: str) -> str:
 
 def _escaped(letter: str) -> str:
     code = ord(letter)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode keeps it
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as kept by os.fsdecode
         return f"\\x{code - 0xDC00:02x}"
     return letter.encode("unicode_escape").decode()
 
@@ -34,7 +34,7 @@ def instant(seconds: float) -> str:
         told = time.gmtime(int(seconds))
     except (OverflowError, ValueError, OSError):
         return str(int(seconds))
-    if not 1 <= told.tm_year <= 9999:  # what ISO 8601 has digits for
+    if not 1 <= told.tm_year <= 9999:  # the range for which ISO 8601 has digits
         return str(int(seconds))
     return f"{told.tm_year:04}-{time.strftime('%m-%dT%H:%M:%SZ', told)}"
 
@@ -65,5 +65,5 @@ def problem_line(title: str, problem: Problem) -> str:
 
 
 def located(root: object, leads_to: object | None) -> str:
-    """The path of a root, and where it leads if it is behind a link."""
+    """The path of a root, and where it leads if it is a link."""
     return f"{root} -> {leads_to}" if leads_to is not None else str(root)

@@ -1,4 +1,4 @@
-"""The totals that every format of a status shows: entries, bytes, and what can be undone."""
+"""The totals shown in every format of a status: entries, bytes, and what can be undone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 def category_totals(verdicts: Iterable[Verdict]) -> dict[str, tuple[int, int, int]]:
     """For each category: entries, bytes on disk, and bytes that would be freed.
 
-    A file with names in several categories is in the size of each, and is freed with the last.
+    A file with names in several categories counts in the size of each, and is freed with the last.
     """
     inside: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
@@ -43,13 +43,13 @@ def category_totals(verdicts: Iterable[Verdict]) -> dict[str, tuple[int, int, in
 
 
 def sizes(verdicts: Sequence[Verdict]) -> tuple[int, int]:
-    """The bytes on disk of all entries, and those that would be freed."""
+    """The bytes on disk of all entries, and the bytes that would be freed."""
     going = freed(verdict.entry for verdict in verdicts if not verdict.keep)
     return sum(once(verdict.entry for verdict in verdicts)), sum(going)
 
 
 def undoable_lines(inventory: Inventory, now: float) -> list[str]:
-    """A line on what can be undone and still takes space, if there is anything."""
+    """A line on entries that can be undone and still take space, if there are any."""
     held = inventory.undoable
     if not held:
         return []
@@ -67,6 +67,6 @@ def undoable_lines(inventory: Inventory, now: float) -> list[str]:
 
 
 def undoable_goes(inventory: Inventory) -> tuple[int, int]:
-    """How many of the entries set aside the next clean deletes, and their bytes."""
+    """The number of set-aside entries that the next clean deletes, and their bytes."""
     goes = freed(one for one in inventory.undoable if one.goes)
     return len(goes), sum(goes)

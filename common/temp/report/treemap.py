@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Box(NamedTuple):
-    """A rectangle; `x` and `y` are its corner at the top left."""
+    """A rectangle; `x` and `y` are its top left corner."""
 
     x: float
     y: float
@@ -15,7 +15,7 @@ class Box(NamedTuple):
     height: float
 
     def within(self, margin: float, top: float = 0.0) -> Box:
-        """What is left of it inside a margin, and below a heading of height `top`."""
+        """The rectangle inside a margin, and below a heading of height `top`."""
         return Box(
             self.x + margin,
             self.y + margin + top,
@@ -25,10 +25,10 @@ class Box(NamedTuple):
 
 
 def squarify(sizes: Sequence[float], box: Box) -> list[Box]:
-    """A box for each of `sizes`, in their order, which together fill `box`.
+    """A box for each of `sizes`, in their order; together they fill `box`.
 
-    Areas are proportional to sizes, and as square as rows of falling sizes allow. `sizes` are
-    given largest first and none is negative; where all are 0 the boxes have no area.
+    Areas are proportional to sizes, and as square as rows of falling sizes allow. `sizes` must be
+    sorted, the largest first, and not negative. If all are 0, the boxes have no area.
     """
     total = sum(sizes)
     if total <= 0 or box.width <= 0 or box.height <= 0:
@@ -43,7 +43,7 @@ def _rows(areas: Sequence[float], box: Box) -> Iterator[Box]:
         side = min(box.width, box.height)
         end = first + 1
         row = areas[first]
-        # A row along the shorter side takes one more as long as that makes none of it longer.
+        # Add boxes to a row along the shorter side as long as none of them gets longer.
         while end < len(areas) and _worst(areas, first, end + 1, row + areas[end], side) <= _worst(
             areas, first, end, row, side
         ):
@@ -66,7 +66,7 @@ def _rows(areas: Sequence[float], box: Box) -> Iterator[Box]:
 
 
 def _worst(areas: Sequence[float], first: int, end: int, row: float, side: float) -> float:
-    """The largest ratio of sides in a row of `areas[first:end]`, whose sum is `row`."""
+    """The largest ratio of sides in a row of `areas[first:end]`, which add up to `row`."""
     smallest = areas[end - 1]
     if not smallest or not side:
         return float("inf")

@@ -1,6 +1,6 @@
-"""`temp-schedule`: cleans on a schedule, by the scheduler that the machine has.
+"""`temp-schedule`: cleans on a schedule, with the scheduler of the machine.
 
-`schedulers` lists them and says what each has to offer; `command` chooses one. `job` says what runs
-and how often. `systemd`, `cron`, `launchd` and `windows` write that for each scheduler, install it
-and remove it. `run` is what a scheduler runs, and `automatic` what `auto_clean` starts.
+`schedulers` lists the schedulers and defines their interface; `command` chooses one. `job` defines
+what runs and how often. `systemd`, `cron`, `launchd` and `windows` install and remove a job.
+Schedulers run `run`; the setting `auto_clean` starts `automatic`.
 """

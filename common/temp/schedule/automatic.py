@@ -1,4 +1,4 @@
-"""What the setting `auto_clean` starts: a scheduled clean, if one is due."""
+"""The program that the setting `auto_clean` starts: a scheduled clean, if one is due."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LONGEST_NOTE: Final = 64
 
 
 def main() -> None:
-    """Clean the project whose directory is the working directory, if that is due.
+    """Clean the project in the working directory, if a clean is due.
 
-    The result is in the log of the root, as that of a scheduled clean. Ends without a word if there
-    is nothing to do, or nothing can be done.
+    The result goes to the log of the root, like that of a scheduled clean. Prints nothing, even if
+    it cannot clean.
     """
-    # What the caller has open it may have left to its children: a lease, or the end of a pipe.
+    # Descriptors inherited from the caller would keep its leases and pipes open.
     os.closerange(3, os.sysconf("SC_OPEN_MAX") if hasattr(os, "sysconf") else 1024)
     project = absolute(None)
     try:
@@ -34,14 +34,14 @@ def main() -> None:
             return
         root = root_of(project)
         with noted(root) as note:
-            if lock_file(note) and _begins(root, note, every * MINUTE):
+            if lock_file(note) and _begin_if_due(root, note, every * MINUTE):
                 run(CleanArguments(scheduled=True), by_schedule=False)
     except (OSError, TempError):
-        return  # it has been logged if there is a log
+        return  # already logged, if there is a log
 
 
-def _begins(root: Path, note: int, every: float) -> bool:
-    """Whether a clean is due, and so begins now; it is recorded, and when the next one is due."""
+def _begin_if_due(root: Path, note: int, every: float) -> bool:
+    """Whether a clean is due. If so, record that it begins now, which sets when the next is due."""
     now, last = time.time(), _last(note)
     is_due = not 0 <= now - last < every
     if is_due:
@@ -52,7 +52,7 @@ def _begins(root: Path, note: int, every: float) -> bool:
 
 
 def _last(note: int) -> float:
-    """When the last one began; 0.0 if that is not known."""
+    """When the last clean began; 0.0 if unknown."""
     try:
         return float(os.read(note, _LONGEST_NOTE))
     except ValueError:

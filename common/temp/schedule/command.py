@@ -1,4 +1,4 @@
-"""What `temp-schedule` does, without invoke: chooses a scheduler, prints, installs or removes."""
+"""`temp-schedule` without invoke: chooses a scheduler, and prints, installs or removes a job."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ScheduleArguments(NamedTuple):
 
 
 def schedule(arguments: ScheduleArguments) -> int:
-    """Print what would be installed, install it, or remove it; the exit code."""
+    """Print what would be installed, or install or remove it. Returns the exit code."""
     if arguments.install + arguments.remove + arguments.show > 1:
         raise InvalidSettings("--install, --remove and --print exclude each other; choose one")
     if arguments.kind is not None:
@@ -51,7 +51,7 @@ def schedule(arguments: ScheduleArguments) -> int:
     every = read_interval(arguments.every, "--every")
     if arguments.strategy is not None:
         check_strategy(arguments.strategy, "--strategy")
-    # Without variables of this environment, which the job will not have.
+    # Without this environment's variables: the job will not have them.
     settings = load(project, {})
     if arguments.strategy is None:
         check_limits(settings)
@@ -68,13 +68,13 @@ def schedule(arguments: ScheduleArguments) -> int:
         print("nothing was written; use --install to install it", file=sys.stderr)
         _say_if_dry(settings)
         return 0
-    scheduler.show(job)  # raises before anything is changed, if it cannot express the job
+    scheduler.show(job)  # if it cannot express the job, it raises before anything changes
     for where in scheduler.install(job):
         print(f"installed {plain(where)}")
-    # Two schedulers would clean twice.
+    # With two schedulers, cleans would run twice.
     for other in SCHEDULERS.values():
         if other is not scheduler:
-            _take_away(other, job)
+            _remove_from(other, job)
     print(
         f"{plain(project.name)} is cleaned every {spell_interval(every)} by {scheduler.NAME}: "
         f"{scheduler.note()}; each run adds a line to {plain(str(root_of(project) / LOG))}"
@@ -101,13 +101,13 @@ def _remove(job: Job, arguments: ScheduleArguments) -> int:
     if arguments.dry_run:
         print(f"would remove what is installed as {job.name}")
         return 0
-    if not sum(_take_away(scheduler, job) for scheduler in chosen):
+    if not sum(_remove_from(scheduler, job) for scheduler in chosen):
         print(f"{plain(Path(job.project).name)}: nothing is scheduled")
     return 0
 
 
-def _take_away(scheduler: Scheduler, job: Job) -> int:
-    """Remove `job` from this scheduler; from how many places."""
+def _remove_from(scheduler: Scheduler, job: Job) -> int:
+    """Remove `job` from this scheduler. Returns the number of places it was removed from."""
     if not scheduler.HAS_FILES and scheduler.why_not():
         return 0
     gone = scheduler.remove(job)
@@ -117,7 +117,7 @@ def _take_away(scheduler: Scheduler, job: Job) -> int:
 
 
 def _chosen(arguments: ScheduleArguments) -> Scheduler:
-    """The scheduler asked for, else the one this machine has. Raises `InvalidSettings`."""
+    """The requested scheduler, or else that of the machine. Raises `InvalidSettings`."""
     if arguments.kind is not None:
         scheduler = SCHEDULERS[arguments.kind]
         if arguments.install and (why := scheduler.why_not()):

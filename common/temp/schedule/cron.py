@@ -1,4 +1,4 @@
-"""cron: a line in the user's crontab, between two marks; the rest of it stays as it is."""
+"""cron: a line between two marks in the user's crontab; the rest of the crontab is unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_BYTES: Final = 998
 
 
 def why_not() -> str:
-    """Why nothing can be installed here; "" if it can."""
+    """Why no job can be installed here; "" if one can."""
     if not shutil.which("crontab"):
         return "there is no crontab"
     try:
@@ -29,14 +29,14 @@ def why_not() -> str:
 
 
 def show(job: Job) -> list[tuple[str, str]]:
-    """What would be written to the crontab."""
+    """The lines that would be written to the crontab."""
     return [("crontab -e", "\n".join(_block(job)) + "\n")]
 
 
 def line(job: Job) -> str:
     """The line of the crontab. Raises `InvalidSettings` if cron cannot express it."""
     by_the_clock(job, "cron")
-    # The run has its line in the log; cron mails only errors.
+    # The log has the line of each run, so cron only mails errors.
     command = f"cd {_quoted(job.project)} && {' '.join(map(_quoted, job.command))} >/dev/null"
     if len(os.fsencode(command)) > _MOST_BYTES:
         raise InvalidSettings(
@@ -56,9 +56,9 @@ def _when(job: Job) -> str:
 
 
 def _quoted(word: str) -> str:
-    """`word` quoted for the shell and for cron, where a `%` ends the command.
+    """`word` quoted for the shell and for cron, for which an unescaped `%` ends the command.
 
-    Cron takes a backslash before a `%` away, but not a second one.
+    Cron removes one backslash before a `%`, but not a second one.
     """
     return shlex.quote(word).replace("\\%", "\\''%").replace("%", "\\%")
 
@@ -73,7 +73,7 @@ def _marks(job: Job) -> tuple[str, str]:
 
 
 def replaced(crontab: bytes, job: Job, lines: list[str]) -> bytes:
-    """`crontab` with `lines` in place of those of `job`, or at its end; the rest stays as it is.
+    """`crontab` with `lines` in place of those of `job`, or at its end; the rest is unchanged.
 
     Raises `Refused` if one of the two marks is missing.
     """
@@ -96,25 +96,31 @@ def replaced(crontab: bytes, job: Job, lines: list[str]) -> bytes:
 
 
 def install(job: Job) -> list[str]:
-    """Write the line to the crontab; its name. Raises `StorageError` or `Refused`."""
+    """Write the line to the crontab, and return the crontab's name.
+
+    Raises `StorageError` or `Refused`.
+    """
     _write(job, _block(job))
     return ["crontab"]
 
 
 def remove(job: Job) -> list[str]:
-    """Remove the line from the crontab; its name, if it was there. Raises as `install` does."""
+    """Remove the line from the crontab. Returns the crontab's name if the line was there.
+
+    Raises the same errors as `install`.
+    """
     return ["crontab"] if _write(job, []) else []
 
 
 def note() -> str:
-    """What somebody who has installed it should know."""
+    """A note to print after installing."""
     return "`crontab -l` shows it, and cron has to be running"
 
 
 def _write(job: Job, lines: list[str]) -> bool:
-    """Whether the crontab has changed.
+    """Write the crontab if it differs. Returns whether it did.
 
-    Somebody who edits it at the same instant loses the edit, as with two `crontab -e`.
+    An edit made by somebody else at the same instant is lost, as with two `crontab -e`.
     """
     before = _read()
     after = replaced(before, job, lines)
@@ -128,10 +134,10 @@ def _write(job: Job, lines: list[str]) -> bool:
 
 
 def _read() -> bytes:
-    """The crontab; nothing if there is none. Raises `StorageError`."""
+    """The text of the crontab; "" if there is none. Raises `StorageError`."""
     code, content, said = run(["crontab", "-l"])
     if not code:
         return content
-    if "no crontab" not in said and "No such file" not in said:  # busybox says that
+    if "no crontab" not in said and "No such file" not in said:  # the message of busybox
         raise StorageError(0, f"cannot read the crontab: {said}")
     return b""

@@ -1,4 +1,4 @@
-"""What a schedule runs, where and how often, whichever scheduler runs it."""
+"""A scheduled job: what runs, where and how often, for any scheduler."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ..core.units import MINUTE_STEPS, spell_interval
 from ..errors import InvalidSettings, StorageError, reason_of
 
 HOUR_OF_DAY: Final = 3
-"""When a daily job runs, in local time: at night, and not in an hour that daylight saving skips."""
+"""The hour of a daily job, in local time: at night, and not one that daylight saving skips."""
 
 MOST_NAME: Final = 40
 
 PACKAGE: Final = __name__.rpartition(".schedule.")[0]
-"""What this package is called in this process."""
+"""The name of this package in this process."""
 
 _INSTALLED: Final = "tempkeep"
-"""What this package is called where it is installed."""
+"""The name of this package where it is installed."""
 
 
 class Job(NamedTuple):
-    """A clean of `project` (absolute) by `command`, `every` so many minutes.
+    """A clean of the directory `project` (absolute) by `command`, every `every` minutes.
 
-    A scheduler that can do so runs `when_failed` after a run that failed, or was killed.
+    A scheduler that supports it runs `when_failed` after a run that failed or was killed.
     """
 
     project: str
@@ -38,18 +38,18 @@ class Job(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its name: plain ASCII, and another one for each project."""
+        """The name of the job: plain ASCII, and different for each project."""
         slug = re.sub("[^A-Za-z0-9]+", "-", os.path.basename(self.project)).strip("-")
         return f"tempkeep-{slug[:MOST_NAME] or 'project'}-{self._digest[:8]}"
 
     @property
     def minute(self) -> int:
-        """The minute of the hour at which it runs: fixed, but different between projects."""
+        """The minute of the hour at which the job runs: fixed, but it differs between projects."""
         return int(self._digest[8:16], 16) % 60
 
     @property
     def title(self) -> str:
-        """What it does, in a line that does not end with the path of the project."""
+        """A line that says what the job does. It does not end with the path of the project."""
         return f"Clean the scratch in {self.project}/.tmp"
 
     @property
@@ -58,15 +58,15 @@ class Job(NamedTuple):
 
     @property
     def is_by_the_clock(self) -> bool:
-        """Whether a calendar can express it: the same minutes of each hour, day or week."""
+        """Whether a calendar can express the interval: the same time each hour, day or week."""
         return self.every in MINUTE_STEPS
 
 
 def job_of(project: Path, every: int = 1, strategy: str | None = None) -> Job:
     """The job that cleans `project`.
 
-    Raises `InvalidSettings` for a path that no scheduler takes, `StorageError` if Python cannot be
-    run.
+    Raises `InvalidSettings` for a path that no scheduler accepts, and `StorageError` if Python
+    cannot be run.
     """
     command, when_failed = _commands(project, strategy)
     job = Job(str(project), command, every, when_failed)
@@ -80,7 +80,7 @@ def job_of(project: Path, every: int = 1, strategy: str | None = None) -> Job:
 
 
 def named(project: Path) -> Job:
-    """The job of `project` without what it runs, to find it again by its name."""
+    """The job of `project` without its commands, to find an installed job by its name."""
     return Job(str(project), (), 1)
 
 
@@ -91,14 +91,14 @@ def _is_unfit(letter: str) -> bool:
 
 
 def _commands(project: Path, strategy: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What cleans, and what is run when that failed.
+    """The command that cleans, and the one to run when it failed.
 
-    They need no `PATH`, no activated environment and no `PYTHONPATH`.
+    Neither needs a `PATH`, an activated environment or a `PYTHONPATH`.
     """
     arguments = ["temp-clean", "--yes", "--scheduled"]
     if strategy is not None:
         arguments += ["--strategy", strategy]
-    # -P: a module of the project that has the name of this package must not hide it.
+    # -P: a module of the project with the name of this package must not hide it.
     python = (os.path.abspath(sys.executable), "-P")
     after = "from {}.schedule.run import failed; failed()"
     for name in dict.fromkeys((_INSTALLED, PACKAGE)):
@@ -136,7 +136,7 @@ def by_the_clock(job: Job, scheduler: str) -> None:
 
 
 def run(command: list[str], data: bytes | None = None) -> tuple[int, bytes, str]:
-    """The exit code, the output and the first line on stderr of a scheduler's program.
+    """Run a scheduler's program. Returns its exit code, output and first line on stderr.
 
     Raises `StorageError` if it cannot be run.
     """

@@ -19,17 +19,17 @@ HAS_FILES = True
 
 
 def why_not() -> str:
-    """Why nothing can be installed here; "" if it can."""
+    """Why no job can be installed here; "" if one can."""
     return "" if shutil.which("launchctl") else "there is no launchctl"
 
 
 def show(job: Job) -> list[tuple[str, str]]:
-    """The file, with its path and its text."""
+    """The file that would be written: its path and its text."""
     return [(str(_path(job)), plistlib.dumps(agent(job)).decode())]
 
 
 def agent(job: Job) -> dict[str, Any]:
-    """The content of the property list."""
+    """The text of the property list."""
     said: dict[str, Any] = {
         "Label": job.name,
         "ProgramArguments": [*job.command],
@@ -39,7 +39,7 @@ def agent(job: Job) -> dict[str, Any]:
     if job.every % (24 * 60) or not job.is_by_the_clock:
         said["StartInterval"] = job.every * 60
     else:
-        # A run missed while the machine slept is made up for, unlike with an interval.
+        # Unlike with an interval, a run missed during sleep happens at wake-up.
         at = {"Hour": HOUR_OF_DAY, "Minute": job.minute}
         said["StartCalendarInterval"] = {**at, "Weekday": 0} if job.every > 24 * 60 else at
     return said
@@ -54,9 +54,9 @@ def _domain() -> str:
 
 
 def install(job: Job) -> list[str]:
-    """Write the agent and load it; its path.
+    """Write the agent and load it. Returns its path.
 
-    Raises `StorageError`, and then leaves none.
+    Raises `StorageError`; then no agent is left.
     """
     remove(job)
     ((path, text),) = show(job)
@@ -87,5 +87,5 @@ def remove(job: Job) -> list[str]:
 
 
 def note() -> str:
-    """What somebody who has installed it should know."""
+    """A note to print after installing."""
     return "it runs while you are logged in; `launchctl list` shows it"

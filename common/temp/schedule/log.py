@@ -1,6 +1,6 @@
-"""The log of the scheduled cleans of a root, which is their lock as well.
+"""The log of the scheduled cleans of a root, which is also their lock.
 
-Beside it, a file says when the clean at work began. It is still there if that was killed.
+A file beside it says when the current clean began. It is left behind if that clean is killed.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from ..store.system.own_files import open_own, write_new
 from ..store.system.reading import read_file
 
 MOST_BYTES: Final = 32 * 1024
-"""How long it may become before it is renamed to `schedule.log.1`, replacing that."""
+"""The size in bytes from which the log is renamed to `schedule.log.1`, replacing that file."""
 
 _BEGUN: Final = "schedule.begun"
 _MARK: Final = rb"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z) ([0-9]{1,9})\n"
-"""When a clean began, and how long the log was then."""
+"""The time at which a clean began, and the size of the log at that time."""
 
 
 class Turn(NamedTuple):
-    """A scheduled clean's turn at a root: the log, with its descriptor if it could be opened.
+    """The turn of a scheduled clean in a root: the log, and its descriptor if it could be opened.
 
-    `is_mine` says that no other scheduled clean is active there, and `killed` when the one before
-    began, if it was killed.
+    `is_mine` is whether no other scheduled clean is active there. If the clean before was killed,
+    `killed` is when it began.
     """
 
     path: Path
@@ -54,11 +54,10 @@ class Turn(NamedTuple):
 
 @contextlib.contextmanager
 def turn(root: Path, began: str) -> Iterator[Turn]:
-    """The turn at `root`, until the block or the process ends, of a clean that `began` then; "" if
-    it does not clean.
+    """The turn in `root`, until the block or the process ends.
 
-    Without a root there is nothing to clean, and so no log. Raises `StorageError` or
-    `Refused`.
+    `began` is when the clean began; "" if the caller does not clean. If there is no root, there is
+    nothing to clean, and no log. Raises `StorageError` or `Refused`.
     """
     path = root / LOG
     if not check_root(root):
@@ -73,7 +72,7 @@ def turn(root: Path, began: str) -> Iterator[Turn]:
             is_mine = lock_file(descriptor)
             killed = _begin(store, descriptor, began) if is_mine else ""
     except Refused as error:
-        raise StorageError(0, str(error)) from error  # the clean is done, but without a log
+        raise StorageError(0, str(error)) from error  # the clean runs, but without a log
     except OSError as error:
         raise StorageError.of(f"cannot open {path}", error) from error
     try:
@@ -87,13 +86,13 @@ def turn(root: Path, began: str) -> Iterator[Turn]:
     finally:
         os.close(descriptor)
     if is_long and not at.RELATIVE:
-        _put_aside(path)  # where an open file cannot be renamed
+        _put_aside(path)  # on systems where an open file cannot be renamed
 
 
 def _begin(store: int, log: int, began: str) -> str:
-    """When the clean before this one began, if it was killed, else ""; notes when this one began.
+    """Note when this clean began. Returns when the one before began if it was killed, else "".
 
-    A clean that could still log how it ended was not killed.
+    A clean that logged its end was not killed.
     """
     killed = ""
     size = os.fstat(log).st_size
@@ -111,9 +110,9 @@ def _begin(store: int, log: int, began: str) -> str:
 
 
 def _put_aside(path: Path) -> None:
-    """Let the next run begin a new log.
+    """Rename the log, so that the next run begins a new one.
 
-    A run that exits at this very moment adds its line to the renamed one.
+    A run that ends at this very moment adds its line to the renamed log.
     """
     with contextlib.suppress(OSError), opened(path.parent) as store:
         place = at.anchored(store, str(path.parent))

@@ -1,6 +1,6 @@
-"""The commands that are run when a scheduled clean ends: `on_failure` and `on_success`.
+"""The commands to run when a scheduled clean ends: `on_failure` and `on_success`.
 
-Who may set them is in `trusted_setting`.
+`trusted_setting` decides who may set them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .trusted_setting import TrustedSetting, setting_of
 Key = Literal["on_failure", "on_success"]
 KEYS: Final[tuple[Key, ...]] = ("on_failure", "on_success")
 MOST_SECONDS: Final = 60.0
-"""How long such a command may take before it is killed."""
+"""The time after which such a command is killed, in seconds."""
 
 
 def notify(project: Path, key: Key, report: Callable[[], str], *, by_schedule: bool) -> str:
-    """Run the command with the `report` on stdin, if one is set; what went wrong with it, or "".
+    """Run the command that is set, if any, with the `report` on stdin.
 
-    What it prints goes to stderr.
+    Returns what went wrong, or "". The output of the command goes to stderr.
     """
     try:
         command = setting_of(project, key)
@@ -43,7 +43,10 @@ def notify(project: Path, key: Key, report: Callable[[], str], *, by_schedule: b
 
 
 def _run(command: TrustedSetting, report: str) -> str:
-    """How it failed, in words that follow its name; "" if it ended with 0. Raises `OSError`."""
+    """How the command failed, in words that follow its name; "" if it exited with 0.
+
+    Raises `OSError`.
+    """
     where = os.path.expanduser("~") if command.file is None else command.file.parent
     started = subprocess.Popen(  # noqa: S603
         command.value,
@@ -63,7 +66,7 @@ def _run(command: TrustedSetting, report: str) -> str:
 
 
 def _kill(started: subprocess.Popen[bytes]) -> None:
-    """Kill the process and what it has started in its session."""
+    """Kill the process, and the processes that it started in its session."""
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(started.pid, signal.SIGKILL)

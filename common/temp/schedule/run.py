@@ -1,4 +1,4 @@
-"""What a schedule runs: `temp-clean --scheduled`, one line for each run, one run at a time."""
+"""The command that a schedule runs: `temp-clean --scheduled`, one run at a time, one line each."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def check_limits(settings: Settings) -> None:
 
 
 def run(arguments: CleanArguments, *, by_schedule: bool = True) -> int:
-    """Clean the project whose directory is the working directory; the exit code.
+    """Clean the project in the working directory. Returns the exit code.
 
-    The result is one line on stdout and in the log of the root, and is told to `on_failure` or
-    `on_success`. If another run is active, it exits and logs that. Errors go to stderr as well.
-    `by_schedule` says that this user has scheduled it.
+    The result is one line on stdout and in the log of the root, and goes to the command
+    `on_failure` or `on_success`. If another run is active, it exits and logs that. Errors also go
+    to stderr. `by_schedule` is whether this user scheduled the clean.
     """
     said = arguments._replace(scheduled=False, yes=False, strategy=None)
     if said != CleanArguments():
@@ -72,9 +72,9 @@ def run(arguments: CleanArguments, *, by_schedule: bool = True) -> int:
 
 
 def failed() -> None:
-    """Tell that the last scheduled clean here was killed, unless it could tell how it ended.
+    """Report that the last scheduled clean here was killed, unless it reported its own end.
 
-    systemd runs this when the service has failed (`OnFailure=`).
+    systemd runs this when the service failed (`OnFailure=`).
     """
     try:
         project = _own_project()
@@ -89,10 +89,10 @@ def failed() -> None:
 
 
 def _own_project() -> Path:
-    """The project whose directory is the working directory. Raises `Refused`."""
+    """The project in the working directory. Raises `Refused`."""
     project = standing_project()
     if project != absolute(None):
-        # It was a project when this was scheduled. Projects around it were never meant.
+        # It was a project when the clean was scheduled. Projects around it were never meant.
         raise Refused(
             f"{absolute(None)} is not a project, and a scheduled clean uses none above it; "
             "remove its schedule"
@@ -101,7 +101,7 @@ def _own_project() -> Path:
 
 
 class _Told(NamedTuple):
-    """Where it is told how a run ended: in the log, and to the command that is set for that."""
+    """Reports how a run ended: in the log, and to the command that is set for that."""
 
     project: Path
     own: Turn
@@ -128,7 +128,7 @@ class _Told(NamedTuple):
         self._complain(notify(self.project, key, report, by_schedule=self.by_schedule))
 
     def measure(self) -> None:
-        """Write the metrics, once the log has how the run ended."""
+        """Write the metrics, after the log has the end of the run."""
         self._complain(write_metrics(self.project, by_schedule=self.by_schedule))
 
     def _complain(self, problem: str) -> None:
@@ -137,7 +137,7 @@ class _Told(NamedTuple):
             print(f"problem: {plain(problem)}", file=sys.stderr)
 
     def say_killed(self) -> None:
-        """Say that the run before was killed."""
+        """Report that the run before was killed."""
         line = f"{self.own.killed} killed: this clean did not end; the next one continues"
         self.say(None, line, OneLine())
 
@@ -156,9 +156,9 @@ def _clean(arguments: CleanArguments, project: Path, sink: OneLine) -> tuple[int
 
 @contextlib.contextmanager
 def _turn(root: Path, began: str) -> Iterator[Turn]:
-    """The turn at `root`.
+    """The turn in `root`.
 
-    It cleans even if there can be no log, as on a full disk: two runs only share the work.
+    The run cleans even if there can be no log, as on a full disk: two runs only share the work.
     """
     with contextlib.ExitStack() as stack:
         try:

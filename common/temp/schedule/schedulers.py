@@ -1,4 +1,4 @@
-"""The schedulers that `temp-schedule` knows: a module for each, and what such a module has."""
+"""The schedulers that `temp-schedule` supports, a module for each, and their interface."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from .job import Job
 
 
 class Scheduler(Protocol):
-    """What a module for a scheduler has."""
+    """The interface of a module for a scheduler."""
 
     NAME: str
     PLATFORMS: tuple[str, ...]
-    """The values of `sys.platform` for which it is the default; if none, it is one where no other
-    is and if it can install."""
+    """The values of `sys.platform` on which it is the default. If empty, it is the default on
+    systems where no other scheduler is and it can install."""
     HAS_FILES: bool
-    """Whether what it installed is files of its own, to be found without its program."""
+    """Whether it installs files of its own, which are found without the scheduler's program."""
 
     def why_not(self) -> str:
-        """Why nothing can be installed here; "" if it can."""
+        """Why no job can be installed here; "" if one can."""
 
     def show(self, job: Job) -> list[tuple[str, str]]:
-        """What would be installed: each place with its text. Raises `InvalidSettings`."""
+        """The texts that would be installed, each with its place. Raises `InvalidSettings`."""
 
     def install(self, job: Job) -> list[str]:
-        """Install the job; where it is now. Raises `StorageError` or `Refused`."""
+        """Install the job. Returns its places. Raises `StorageError` or `Refused`."""
 
     def remove(self, job: Job) -> list[str]:
-        """Remove the job; where it was. Raises `StorageError` or `Refused`."""
+        """Remove the job. Returns the places where it was. Raises `StorageError` or `Refused`."""
 
     def note(self) -> str:
-        """What somebody who has installed it should know."""
+        """A note to print after installing."""
 
 
 SCHEDULERS: Final[dict[str, Scheduler]] = {
@@ -40,4 +40,4 @@ SCHEDULERS: Final[dict[str, Scheduler]] = {
     "launchd": launchd,
     "windows": windows,
 }
-"""By the words of `--as`, which `choices` lists for the help."""
+"""The schedulers by the words of `--as`, which `choices` lists for the help."""

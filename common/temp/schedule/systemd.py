@@ -1,4 +1,4 @@
-"""systemd: a timer and a service of the user, and a service for when that fails."""
+"""systemd: a timer and a service of the user, and a service to run when that one fails."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PLATFORMS: tuple[str, ...] = ()
 HAS_FILES = True
 _SYSTEMCTL: Final = ["systemctl", "--user"]
 _FIRST: Final = 15
-"""Minutes from the start of a timer without calendar to its first run, so that it also runs on a
-machine that is switched off each night."""
+"""Minutes from the start of a timer without a calendar to its first run: short, so that it also
+runs on a machine that is switched off each night."""
 
 
 def why_not() -> str:
-    """Why nothing can be installed here; "" if it can."""
+    """Why no job can be installed here; "" if one can."""
     if not shutil.which("systemctl"):
         return "there is no systemctl"
     code, _, said = run([*_SYSTEMCTL, "show-environment"])
@@ -33,20 +33,20 @@ def why_not() -> str:
 
 
 def show(job: Job) -> list[tuple[str, str]]:
-    """The files, each with its path and its text, in the order of writing."""
+    """The files that would be written, each with its path and its text, in the order of writing."""
     service, failed, timer, _ = map(str, _paths(job))
     files = [(service, service_text(job)), (timer, timer_text(job))]
     return [*files, (failed, failed_text(job))] if job.when_failed else files
 
 
 def service_text(job: Job) -> str:
-    """The unit that cleans."""
+    """The text of the service that cleans."""
     failed = f"OnFailure={_failed(job)}\n" if job.when_failed else ""
     return _oneshot(f"Description={_literal(job.title)}\n{failed}", job.project, job.command)
 
 
 def failed_text(job: Job) -> str:
-    """The unit that is started when the other has failed or was killed."""
+    """The text of the service that systemd starts when the other one failed or was killed."""
     title = _literal(f"Say so if this was killed: {job.title}")
     return _oneshot(f"Description={title}\n", job.project, job.when_failed)
 
@@ -54,9 +54,17 @@ def failed_text(job: Job) -> str:
 def _oneshot(about: str, project: str, command: tuple[str, ...]) -> str:
     directory = _literal(project)
     if directory.endswith(("\\", " ")):
-        directory += "/"  # a backslash would continue the line, and a space would be lost
+        directory += (
+            "/"  # a trailing backslash would continue the line, and a trailing space would be lost
+        )
     if re.search(r"""[$'"\\]""", command[0]):
-        command = ("/bin/sh", "-c", 'exec "$@"', "sh", *command)  # systemd takes no such program
+        command = (
+            "/bin/sh",
+            "-c",
+            'exec "$@"',
+            "sh",
+            *command,
+        )  # systemd does not accept such a program
     return (
         f"# {_MADE_BY}\n"
         f"[Unit]\n{about}\n"
@@ -68,9 +76,9 @@ def _oneshot(about: str, project: str, command: tuple[str, ...]) -> str:
 
 
 def timer_text(job: Job) -> str:
-    """The unit that says when."""
+    """The text of the timer."""
     if job.is_by_the_clock:
-        # A run that was missed while the machine was off is made up for.
+        # A run that was missed while the machine was off happens at the next start.
         when = f"OnCalendar={calendar(job)}\nPersistent=true\n"
     else:
         first = min(_FIRST, job.every)
@@ -87,7 +95,7 @@ def timer_text(job: Job) -> str:
 
 
 def calendar(job: Job) -> str:
-    """When it runs, in the notation of `systemd.time`."""
+    """The times at which the job runs, in the notation of `systemd.time`."""
     hours, minutes = divmod(job.every, 60)
     if not hours:
         return f"*-*-* *:{job.minute % minutes}/{minutes}:00"
@@ -107,7 +115,7 @@ def _literal(text: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """`word` as one argument in a command line of systemd."""
+    """`word` quoted as one argument in a command line of systemd."""
     if re.fullmatch("[A-Za-z0-9_./=,+-]+", word):
         return word
     escaped = _literal(word).replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
@@ -119,7 +127,9 @@ def _failed(job: Job) -> str:
 
 
 def _paths(job: Job) -> tuple[Path, Path, Path, Path]:
-    """The service, the one for when it fails, the timer, and the link that enables it."""
+    """The paths of the service, of the one for failures, of the timer, and of the link that
+    enables the timer.
+    """
     said = os.environ.get("XDG_CONFIG_HOME", "")
     configured = Path(said) if os.path.isabs(said) else Path.home() / ".config"
     units = configured / "systemd" / "user"
@@ -129,9 +139,9 @@ def _paths(job: Job) -> tuple[Path, Path, Path, Path]:
 
 
 def install(job: Job) -> list[str]:
-    """Write the units and start the timer; their paths.
+    """Write the units and start the timer. Returns their paths.
 
-    Raises `StorageError`, and then everything is as before.
+    Raises `StorageError`; then everything is as before.
     """
     before = {path: _read(Path(path)) for path, _ in show(job)}
     timer = f"{job.name}.timer"
@@ -147,7 +157,7 @@ def install(job: Job) -> list[str]:
             remove(job)
         else:
             for path, old in before.items():
-                if old is None:  # as of a version that had none
+                if old is None:  # an older version installed none
                     Path(path).unlink(missing_ok=True)
                 else:
                     write_whole(Path(path), old)
@@ -160,7 +170,7 @@ def install(job: Job) -> list[str]:
 
 
 def remove(job: Job) -> list[str]:
-    """Stop the timer and delete the units; what was deleted. Raises `StorageError`."""
+    """Stop the timer and delete the units. Returns what was deleted. Raises `StorageError`."""
     there = [path for path in _paths(job) if os.path.lexists(path)]
     if not there:
         return []
@@ -178,7 +188,7 @@ def remove(job: Job) -> list[str]:
 
 
 def note() -> str:
-    """What somebody who has installed it should know."""
+    """A note to print after installing."""
     return (
         "it runs while you are logged in; `loginctl enable-linger` makes it run always, and "
         "`systemctl --user list-timers` says when"

@@ -1,6 +1,6 @@
-"""The file of metrics that is written after each scheduled clean: the setting `metrics_file`.
+"""The file of metrics written after each scheduled clean: the setting `metrics_file`.
 
-node_exporter reads it (`--collector.textfile.directory`), and Prometheus asks that.
+Prometheus gets it from node_exporter, which reads it (`--collector.textfile.directory`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KEY: Final = "metrics_file"
 
 
 def write_metrics(project: Path, *, by_schedule: bool) -> str:
-    """Write the metrics of `project`, if that is set; what went wrong with it, or ""."""
+    """Write the metrics of `project`, if that is set. Returns what went wrong, or ""."""
     try:
         said = setting_of(project, KEY)
         if said is None:
@@ -41,7 +41,7 @@ def _write(path: Path, root: Path) -> None:
 
     text = metrics_here(time.time())
     begin = f"# Written by tempkeep after each scheduled clean of {plain(str(root))}\n"
-    # Links above are the user's own; one in place of the file is not followed.
+    # Links in the path are the user's own; one in place of the file is not followed.
     above = check_way(path.parent)
     with opened_real(above) as directory:
         replace_own(path.name, begin, f"{text}\n", dir_fd=directory, place=str(above))

@@ -1,7 +1,7 @@
-"""The settings of a schedule that let whoever sets them run or write something.
+"""The settings of a schedule whose value is run or written to as this user.
 
-They come from the environment, or from a `pyproject.toml` that only this user and root can write.
-Whatever else is wrong with the settings does not hinder them.
+They are read from the environment, or from a `pyproject.toml` that only this user and root can
+write. Errors elsewhere in the settings do not affect them.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from ..store.settings.values import read_value
 
 
 class TrustedSetting(NamedTuple):
-    """The value of a key, and the settings file that has it; `None` for a variable."""
+    """The value of a key, and the settings file that sets it; `None` for a variable."""
 
     value: Any
     file: Path | None
 
     def why_not_used(self, *, by_schedule: bool) -> str:
-        """Why it is not used; "" if it may be.
+        """Why the value is not used; "" if it is.
 
-        Whoever can push to a repository can write a file that git tracks there. That is trusted
-        where this user has scheduled the clean, and not where making an entry has started it.
+        Anyone who can push to a repository can write a file that git tracks in it. Such a file is
+        trusted if this user scheduled the clean, but not if making an entry started it.
         """
         if self.file is None:
             return ""
@@ -45,7 +45,7 @@ class TrustedSetting(NamedTuple):
 def setting_of(
     project: Path, key: str, environment: Mapping[str, str] | None = None
 ) -> TrustedSetting | None:
-    """What is set for `project` at this key, if anything. Raises `InvalidSettings`."""
+    """The value set for `project` at this key, if any. Raises `InvalidSettings`."""
     variable, kind = f"{ENV_PREFIX}{key.upper()}", KEYS[key].kind
     said = (os.environ if environment is None else environment).get(variable)
     if said is not None:

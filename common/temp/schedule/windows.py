@@ -18,21 +18,21 @@ PLATFORMS: tuple[str, ...] = ("win32",)
 HAS_FILES = False
 NAMESPACE: Final = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 _LONGEST: Final = 31 * 24 * 60
-"""The longest interval that it takes, in minutes."""
+"""The longest interval that it accepts, in minutes."""
 
 
 def why_not() -> str:
-    """Why nothing can be installed here; "" if it can."""
+    """Why no job can be installed here; "" if one can."""
     return "" if shutil.which("schtasks") else "there is no schtasks"
 
 
 def show(job: Job) -> list[tuple[str, str]]:
-    """The name of the task, and its XML, which `schtasks` takes in UTF-16."""
+    """The name of the task, and its XML, which `schtasks` reads as UTF-16."""
     return [(f"Task Scheduler: {job.name}", xml(job))]
 
 
 def xml(job: Job) -> str:
-    """The task. Raises `InvalidSettings` for an interval that it cannot have."""
+    """The XML of the task. Raises `InvalidSettings` for an interval that it cannot have."""
     if job.every > _LONGEST:
         raise InvalidSettings(
             f"--every: the Task Scheduler takes 31d at most, got {spell_interval(job.every)}"
@@ -80,7 +80,7 @@ def xml(job: Job) -> str:
 
 
 def install(job: Job) -> list[str]:
-    """Create or replace the task; its name. Raises `StorageError`."""
+    """Create or replace the task. Returns its name. Raises `StorageError`."""
     descriptor, path = tempfile.mkstemp(suffix=".xml")
     try:
         with open(descriptor, "wb") as file:
@@ -92,7 +92,7 @@ def install(job: Job) -> list[str]:
 
 
 def remove(job: Job) -> list[str]:
-    """Delete the task, if there is one; its name. Raises `StorageError`."""
+    """Delete the task, if there is one. Returns its name if so. Raises `StorageError`."""
     code, _, _ = run(["schtasks", "/Query", "/TN", job.name])
     if code:
         return []
@@ -101,5 +101,5 @@ def remove(job: Job) -> list[str]:
 
 
 def note() -> str:
-    """What somebody who has installed it should know."""
+    """A note to print after installing."""
     return "it runs while you are logged in; `schtasks /Query` shows it"
