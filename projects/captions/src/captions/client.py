@@ -1,4 +1,4 @@
-"""A small client of the service: sends a file whole, or a part of it and the rest later."""
+"""A small client of the service: sends a file whole, or a part first and the rest later."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the service said."""
+    """An answer of the service."""
 
     status: int
     content_type: str
@@ -22,14 +22,14 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """What was wrong, in an answer that says so."""
+        """The error message, if the answer has one."""
         said = json.loads(self.text)
         assert list(said) == ["error"]
         return str(said["error"])
 
 
 def form(sound: bytes, name: bytes = b"speech.wav") -> tuple[bytes, bytes]:
-    """The content type and the body of a form with a file."""
+    """The content type and the body of a form that contains a file."""
     head = b'Content-Disposition: form-data; name="file"; filename="%s"' % name
     parts = (b"--" + _BOUNDARY, head, b"Content-Type: audio/wav", b"", sound)
     body = b"\r\n".join((*parts, b"--" + _BOUNDARY + b"--", b""))
@@ -37,7 +37,7 @@ def form(sound: bytes, name: bytes = b"speech.wav") -> tuple[bytes, bytes]:
 
 
 class Connection:
-    """One request to `url`, such as http://127.0.0.1:8000; to be closed."""
+    """One request to `url`, such as http://127.0.0.1:8000. Must be closed."""
 
     def __init__(self, url: str, path: str = "/captions", method: str = "POST") -> None:
         address = urlsplit(url)
@@ -66,19 +66,19 @@ class Connection:
         self._socket.sendall(data)
 
     def answer(self) -> Answer:
-        """What the service says to it."""
+        """The answer of the service."""
         response = HTTPResponse(self._socket)
         response.begin()
         text = response.read().decode()
         return Answer(response.status, response.headers.get_content_type(), text)
 
     def close(self) -> None:
-        """Hang up, whether there was an answer or not."""
+        """Close the connection, with or without an answer."""
         self._socket.close()
 
 
 class HalfSent:
-    """A file of which half is sent."""
+    """An upload of which half is sent."""
 
     def __init__(self, url: str, sound: bytes) -> None:
         content_type, body = form(sound)
@@ -88,18 +88,18 @@ class HalfSent:
         self._connection.send(body[: len(body) // 2])
 
     def finish(self) -> Answer:
-        """Send the rest; what the service says."""
+        """Send the rest. Returns the answer of the service."""
         with self._connection:
             self._connection.send(self._rest)
             return self._connection.answer()
 
     def hang_up(self) -> None:
-        """Send no more."""
+        """Close the connection without sending the rest."""
         self._connection.close()
 
 
 def caption(url: str, sound: bytes, name: bytes = b"speech.wav") -> Answer:
-    """What the service says to a file."""
+    """The answer of the service to a file."""
     content_type, body = form(sound, name)
     with Connection(url) as connection:
         connection.begin(content_type, len(body))
@@ -108,7 +108,7 @@ def caption(url: str, sound: bytes, name: bytes = b"speech.wav") -> Answer:
 
 
 def health(url: str) -> Answer:
-    """What the service says of itself."""
+    """The health report of the service."""
     with Connection(url, "/health", "GET") as connection:
         connection.begin(b"text/plain", 0)
         return connection.answer()

@@ -1,6 +1,6 @@
 """The command `captions`: parse, serve, return the exit code.
 
-0 is done, 1 is that the port or the disk said no, 2 is an argument that cannot be used.
+0 means done, 1 a port or disk that failed, 2 an argument that cannot be used.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ _BACKLOG = 2048
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """End with one line; argparse would put the usage before it."""
+        """Exit with one line; argparse would print the usage before it."""
         self.exit(2, f"{self.prog}: {message}\n")
 
 
 def serve(arguments: Sequence[str] | None = None) -> int:
-    """Serve until somebody ends it; the exit code.
+    """Serve until stopped. Returns the exit code.
 
-    Says where, once it listens. What a killed server left is gone before the first answer.
+    Prints the address once it listens. Files left by a killed server are deleted before the first
+    answer.
     """
     parser = _Parser("captions", description="Serve POST /captions.", allow_abbrev=False)
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (127.0.0.1)")

@@ -1,4 +1,4 @@
-"""The service at work, on a text that is spoken for it: what it returns, and what it leaves."""
+"""The service at work on a spoken text: what it returns, and what it leaves on disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECONDS = 10.0
 
 
 def show(storage: Path) -> int:
-    """Show it; the exit code is 0 if all went as it should."""
+    """Run the demo. The exit code is 0 if everything went as expected."""
     try:
         _show(storage)
     except (CaptionsError, OSError) as error:

@@ -1,14 +1,14 @@
-"""What can go wrong; each text says what, where and what to do."""
+"""The errors; each message says what, where and what to do."""
 
 from __future__ import annotations
 
 
 class CaptionsError(Exception):
-    """Nothing can be done as asked."""
+    """The base of all errors of this package."""
 
 
 class UploadError(CaptionsError):
-    """An upload that is refused; `status` is that of the answer."""
+    """An upload is refused; `status` is the HTTP status of the answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -16,4 +16,4 @@ class UploadError(CaptionsError):
 
 
 class UnusableAudio(CaptionsError):
-    """A file that is no WAV file, or none that can be read."""
+    """A file is not a WAV file, or cannot be read."""

@@ -1,4 +1,4 @@
-"""A server in a process of its own, for the demo and the tests."""
+"""A server in a separate process, for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from .errors import CaptionsError
 
 
 class Server(subprocess.Popen[str]):
-    """A server that listens at its `url`, and keeps its uploads in `storage`."""
+    """A server that listens at `url`, and keeps its uploads in `storage`."""
 
     url: str
     storage: Path
 
     def uploads(self) -> list[str]:
-        """The names of the files that it works on, or that it has left."""
+        """The names of the files that it is working on, or has left behind."""
         return sorted(name for name in os.listdir(self.storage) if name.endswith(".wav"))
 
 
 @contextmanager
 def serving(storage: Path, *, stderr: int | None = None, **environment: str) -> Iterator[Server]:
-    """A server that listens; killed at the end of the block. Raises `CaptionsError` if it ends."""
+    """A listening server, killed at the end of the block.
+
+    Raises `CaptionsError` if the server exits by itself.
+    """
     started = Server(
         [sys.executable, "-m", "captions", "--port", "0", "--storage", str(storage)],
-        # What can be imported here can be there, whatever is installed.
+        # The server can import what this process can, whatever is installed.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
         stdout=subprocess.PIPE,
         stderr=stderr,

@@ -1,7 +1,7 @@
 """The service: `POST /captions` takes a WAV file and returns WebVTT.
 
-The upload lies in a directory of the service's own while the request lasts. It is tracked, so that
-no clean takes it meanwhile; and what a killed server left goes when the next one starts.
+The upload is in a directory of the service during the request. It is tracked, so that no clean
+deletes it meanwhile; the next start of the server deletes what a killed one left.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where uploads lie while they are worked on, how many bytes one may have, for how many
-    seconds to wait for the next of them, and for how many for a request when the server ends.
+    """The directory of uploads, their largest size in bytes, and how many seconds to wait: for the
+    next bytes of an upload, and for open requests when the server ends.
     """
 
     storage: Path
@@ -49,9 +49,9 @@ class Settings:
 
     @classmethod
     def load(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """From `CAPTIONS_STORAGE_ROOT`, `CAPTIONS_MAX_UPLOAD_MB` and so on.
+        """The settings from `CAPTIONS_STORAGE_ROOT`, `CAPTIONS_MAX_UPLOAD_MB` and so on.
 
-        Raises `CaptionsError` for what is no number above 0.
+        Raises `CaptionsError` for a value that is not a number above 0.
         """
         return cls(
             Path(environment.get("CAPTIONS_STORAGE_ROOT") or "var/uploads"),
@@ -73,9 +73,9 @@ def _number(environment: Mapping[str, str], name: str, default: str) -> float:
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The application; when it starts, what a killed server left in its storage goes.
+    """The application. At its start, it deletes what a killed server left in the storage.
 
-    Raises `TempError` where there can be no storage.
+    Raises `TempError` if the storage cannot be used.
     """
     files = FileCleanupManager(settings.storage, default_ttl_hours=1, cleanup_interval_minutes=10)
     requests: set[asyncio.Task[object]] = set()
@@ -87,7 +87,8 @@ def create_app(settings: Settings) -> Starlette:
                 yield
             finally:
                 await files.cleanup_all_tracked()
-                # What a cancelled request is deleting in a thread would stay if the process ended.
+                # Files that a cancelled request is deleting in a thread would stay if the process
+                # ended.
                 if requests:
                     await asyncio.wait(requests, timeout=settings.grace)
 
@@ -115,7 +116,7 @@ def create_app(settings: Settings) -> Starlette:
 async def _caption(request: Request) -> Response:
     settings: Settings = request.app.state.settings
     said = request.headers.get("content-length", "")
-    # What is a little too long is read to its end all the same, so that the answer is as well.
+    # Read a body to its end if it is only a little too long, so that the client reads the answer.
     if said.isdecimal() and int(said) > DRAINED * settings.most_bytes + AROUND:
         raise too_large(settings.most_bytes)
     async with _request_file(request.app.state) as path:
@@ -132,13 +133,13 @@ async def _caption(request: Request) -> Response:
 
 @asynccontextmanager
 async def _request_file(state: State) -> AsyncIterator[Path]:
-    """The path of a file for one request; it is gone afterwards."""
+    """The path of a file for one request; the file is deleted afterwards."""
     files: FileCleanupManager = state.files
     if task := asyncio.current_task():
         state.requests.add(task)
         task.add_done_callback(state.requests.discard)
     path = files.base_temp_dir / f"{uuid.uuid4().hex}.wav"
-    files.track_file(path)  # in use from now on: before it is made
+    files.track_file(path)  # in use from now on, before it exists
     try:
         yield path
     finally:

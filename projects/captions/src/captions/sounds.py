@@ -1,4 +1,4 @@
-"""Something to hear: a text spoken by eSpeak NG where that is there, else tones."""
+"""Sounds: a text spoken by eSpeak NG if it is available, otherwise tones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ON_CALL = ctypes.CFUNCTYPE(
 
 
 def speech(lines: Sequence[str], pause: float = 0.8) -> tuple[bytes, str]:
-    """A WAV file in which the lines are spoken with pauses, and by whom."""
+    """A WAV file in which the lines are spoken with pauses, and the name of the speaker."""
     silence = np.zeros(round(_RATE * pause), np.float32)
     spoken = [_spoken(line) for line in lines]
     who = "eSpeak NG"
@@ -38,7 +38,7 @@ def speech(lines: Sequence[str], pause: float = 0.8) -> tuple[bytes, str]:
 
 
 def tone(seconds: float, rate: int = _RATE, pitch: float = 220.0) -> Samples:
-    """A tone with overtones, as a voice has them."""
+    """A tone with overtones like those of a voice."""
     times = np.arange(round(seconds * rate)) / rate
     waves = [np.sin(2 * np.pi * pitch * part * times) / part for part in (1, 2, 3)]
     heard: Samples = (0.3 * np.sum(waves, axis=0)).astype(np.float32)
@@ -57,7 +57,7 @@ def encode(samples: Samples, rate: int) -> bytes:
 
 
 def _spoken(line: str) -> Samples | None:
-    """The line as eSpeak NG speaks it, from its wheel or as the system has it; `None` without."""
+    """The line spoken by eSpeak NG, from its wheel or the system; `None` if there is none."""
     library, data = ctypes.util.find_library("espeak-ng"), None
     if find_spec("espeakng_loader") is not None:
         loader = import_module("espeakng_loader")
@@ -77,7 +77,7 @@ def _spoken(line: str) -> Samples | None:
             heard.append(ctypes.string_at(samples, 2 * count))  # type: ignore[arg-type]
         return 0
 
-    on_call = _ON_CALL(hear)  # which must live as long as it may be called
+    on_call = _ON_CALL(hear)  # the callback must live as long as it may be called
     espeak.espeak_SetSynthCallback(on_call)
     espeak.espeak_SetVoiceByName(b"en-us")
     text = line.encode()

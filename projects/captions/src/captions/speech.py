@@ -1,8 +1,8 @@
-"""Where somebody speaks: by the energy of the sound and by how often it crosses zero.
+"""Finds speech by the energy of the sound and its rate of zero crossings.
 
 After Rabiner and Sambur, "An algorithm for determining the endpoints of isolated utterances"
-(1975): what is loud is speech, as far as it is not quiet to both sides, and further where a hiss
-that crosses zero often may be an f or an s. Noise that does nothing but hiss is no speech.
+(1975): loud parts are speech, extended to both sides until it is quiet, and further over a hiss
+with many zero crossings, which may be an f or an s. Noise that only hisses is not speech.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ Levels: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
 FRAME = 0.02
-"""Seconds; speech hardly changes within so short a time."""
+"""The length of a frame in seconds: speech hardly changes in such a short time."""
 
 _AT_ONCE = 2_000
-"""How many frames are in memory at a time."""
+"""The number of frames in memory at a time."""
 
 _SILENCE = -90.0
-"""Decibels below full scale; what is quieter is as quiet."""
+"""The lowest level, in decibels relative to full scale."""
 
 _CONTRAST = 10.0
-"""How many decibels speech must be louder than what is between."""
+"""By how many decibels speech must be louder than the pauses."""
 
 _LOUD, _QUIET = 0.35, 0.2
-"""Above which part of the way from the quietest to the loudest speech begins, and to which it
-goes on."""
+"""Speech begins above the first of these shares of the range from the quietest to the loudest
+level,
+and continues down to the second."""
 
 _VOICED = 3_000.0
-"""Crossings of zero a second; a voice has fewer, a hiss has more."""
+"""Zero crossings per second: a voice has fewer, a hiss more."""
 
 _HISS_SECONDS = 0.2
 _GAP_SECONDS = 0.3
@@ -47,7 +48,7 @@ _VOICED_SECONDS = 0.06
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Somebody speaks, from `start` to `end`, in seconds."""
+    """A segment of speech, from `start` to `end` in seconds."""
 
     start: float
     end: float
@@ -55,14 +56,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard in a recording of so many `seconds`."""
+    """The speech in a recording of `seconds` seconds."""
 
     seconds: float
     segments: tuple[Segment, ...]
 
 
 def find_speech(path: Path) -> Heard:
-    """The speech in a WAV file. Memory does not grow with its length but for 16 bytes a frame.
+    """The speech in a WAV file. Memory use grows by 16 bytes for each frame.
 
     Raises `UnusableAudio` or `OSError`.
     """
@@ -80,7 +81,7 @@ def find_speech(path: Path) -> Heard:
 
 
 def _measure(sound: Iterable[Samples], length: int, rate: int) -> tuple[Levels, Levels]:
-    """For each frame its level in decibels, and how often it crosses zero in a second."""
+    """The level of each frame in decibels, and its zero crossings per second."""
     levels: list[Levels] = []
     crossings: list[Levels] = []
     for samples in sound:
@@ -97,13 +98,13 @@ def _measure(sound: Iterable[Samples], length: int, rate: int) -> tuple[Levels, 
 
 
 def _segments(levels: Levels, crossings: Levels, seconds: float) -> Iterator[tuple[int, int]]:
-    """From which frame to before which other one somebody speaks."""
+    """The first frame of each segment of speech, and the frame after its last."""
     floor, loudest = float(np.percentile(levels, 10)), _loudest(levels)
     if loudest - floor < _CONTRAST:
         return
     loud = levels >= floor + _LOUD * (loudest - floor)
     heard = levels >= floor + _QUIET * (loudest - floor)
-    # A hiss on both sides of a voice belongs to it if it is no quieter than what is between.
+    # A hiss before or after a voice belongs to it if it is no quieter than the pauses.
     hissing = (crossings > _VOICED) & (levels > floor + _CONTRAST / 3)
     reach = round(_HISS_SECONDS / seconds)
     found: list[tuple[int, int]] = []
@@ -121,13 +122,13 @@ def _segments(levels: Levels, crossings: Levels, seconds: float) -> Iterator[tup
 
 
 def _loudest(levels: Levels) -> float:
-    """The loudest level that lasts: a single frame may be a click."""
+    """The loudest sustained level: a single loud frame may be a click."""
     lasting = np.minimum(levels[:-1], levels[1:]) if len(levels) > 1 else levels
     return float(lasting.max())
 
 
 def _runs(flags: Flags) -> Iterator[tuple[int, int]]:
-    """From where to where `flags` are set."""
+    """The start and the end of each run of set `flags`."""
     padded = np.concatenate(([False], flags, [False]))
     edges = np.flatnonzero(np.diff(padded))
     for first, last in zip(edges[::2], edges[1::2], strict=True):
@@ -135,7 +136,7 @@ def _runs(flags: Flags) -> Iterator[tuple[int, int]]:
 
 
 def _grown(flags: Flags, first: int, last: int, reach: int) -> tuple[int, int]:
-    """The run made longer to both sides while `flags` are set, at most by `reach`."""
+    """The run, extended to both sides while `flags` are set, by at most `reach`."""
     start, end = first, last
     while start > max(0, first - reach) and flags[start - 1]:
         start -= 1

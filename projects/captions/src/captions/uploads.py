@@ -1,6 +1,6 @@
-"""Receiving one file of a multipart form: to disk as it comes, and no more than is allowed.
+"""Receives one file of a multipart form: streams it to disk, up to the allowed size.
 
-Nothing that the client says becomes a part of a path.
+No text from the client becomes part of a path.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ FIELD = "file"
 """The field of the form that holds the file."""
 
 AROUND = 1 << 16
-"""How many bytes of a form may be something other than the file."""
+"""The most bytes of a form besides the file."""
 
 DRAINED = 4
-"""How many times as much as a file may have is read of what is refused."""
+"""How much of a refused body is read, as a multiple of the largest file size."""
 
 _AT_ONCE = 1 << 18
-"""How many bytes of the file are in memory before they are written."""
+"""The bytes of the file that are buffered before they are written."""
 
 _BOUNDARY_BYTES = 200
 _HEADER_BYTES = 1 << 13
@@ -40,11 +40,11 @@ _DRAIN_SECONDS = 5.0
 async def receive(
     content_type: str, body: AsyncIterator[bytes], path: Path, most: int, patience: float
 ) -> None:
-    """Write the file of the form to `path`, which is made then and must not be there.
+    """Write the file of the form to the new file `path`.
 
-    `most` bytes, and `patience` seconds to wait for the next of them. When this has ended, however
-    it did, no thread writes to `path` any more. Raises `UploadError`, or `OSError` where the disk
-    says no.
+    It may have at most `most` bytes, and the client may be silent for `patience` seconds. After
+    this returns or raises, no thread writes to `path`. Raises `UploadError`, or `OSError` from the
+    disk.
     """
     try:
         form = _Form(_boundary(content_type), most)
@@ -54,13 +54,13 @@ async def receive(
         form.check_end()
         await _write(form, path, at_least=1)
     except UploadError:
-        # Who is still sending would not read the answer, and find the connection broken.
+        # A client that is still sending would not read the answer, only see a broken connection.
         await _drain(body, most)
         raise
 
 
 async def _next(body: AsyncIterator[bytes], patience: float) -> bytes:
-    """What comes next of the form; nothing at its end."""
+    """The next bytes of the form; none at its end."""
     try:
         async with asyncio.timeout(patience):
             async for chunk in body:
@@ -81,7 +81,7 @@ async def _write(form: _Form, path: Path, *, at_least: int) -> None:
 
 
 def _append(path: Path, data: bytearray) -> None:
-    with path.open("r+b") as file:  # which makes no file that has been deleted
+    with path.open("r+b") as file:  # without O_CREAT: a deleted file is not made again
         file.seek(0, 2)
         file.write(data)
 
@@ -109,12 +109,12 @@ def _boundary(content_type: str) -> bytes:
 
 
 class _Form:
-    """A form as it is read: `pending` is what of the file is not written yet."""
+    """A form while it is read: `pending` are the bytes of the file that are not written yet."""
 
     def __init__(self, boundary: bytes, most: int) -> None:
         self.pending = bytearray()
         self.begins = False
-        """Whether the file has begun, and nobody has made it."""
+        """Whether the file has begun in the form, but does not exist yet."""
         self._most = most
         self._size = 0
         self._around = 0
@@ -141,7 +141,7 @@ class _Form:
         )
 
     def feed(self, chunk: bytes) -> None:
-        """Read on. Raises `UploadError`."""
+        """Parse more of the form. Raises `UploadError`."""
         before = self._size
         try:
             self._parser.write(chunk)
@@ -152,7 +152,7 @@ class _Form:
             raise too_large(self._most)
 
     def check_end(self) -> None:
-        """Raise `UploadError` if there was no file, or not all of it."""
+        """Raise `UploadError` if the file is missing or incomplete."""
         if not self._is_over:
             raise UploadError(400, "the form ends too early; send it again")
         if not self._files:
@@ -210,7 +210,7 @@ def too_large(most: int) -> UploadError:
 
 
 def _check_name(given: bytes) -> None:
-    """Raise `UploadError` for a file name that nobody gives in good faith; it is not used."""
+    """Raise `UploadError` for a hostile file name. The name is not used otherwise."""
     try:
         name = given.decode()
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
-"""Reading WAV files: PCM of 8, 16, 24 or 32 bits, mono or stereo, as blocks of mono samples.
+"""Reads WAV files: PCM of 8, 16, 24 or 32 bits, mono or stereo, as blocks of mono samples.
 
-The standard library's `wave` reads no WAVE_FORMAT_EXTENSIBLE before Python 3.12, which is how 24
-bits are mostly stored, and believes any size that a header claims.
+The standard library's `wave` cannot read WAVE_FORMAT_EXTENSIBLE, the usual format for 24 bits,
+before Python 3.12, and trusts any size in a header.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from .errors import UnusableAudio
 Samples: TypeAlias = npt.NDArray[np.float32]
 
 RATES = range(1_000, 768_001)
-"""Samples a second; with fewer no speech can be heard, and nobody records with more."""
+"""Samples per second: fewer cannot carry speech, and nobody records with more."""
 
 _PCM = 1
 _EXTENSIBLE = 0xFFFE
 _PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
 _MIDDLE, _FULL_16, _FULL_32 = np.float32(2**7), np.float32(2**15), np.float32(2**31)
 _CHUNKS = 1000
-"""How many chunks may come before the sound; more are made to keep a reader busy."""
+"""The most chunks before the sound; a file with more is made to keep a reader busy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How the sound is stored: samples a second, channels, and bits of one sample."""
+    """The format of the sound: samples per second, channels, and bits per sample."""
 
     rate: int
     channels: int
@@ -46,7 +46,7 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """Where the sound lies in a file: `start` in bytes, and how many samples of all channels."""
+    """The position of the sound in a file: its `start` in bytes, and the number of samples."""
 
     format: Format
     start: int
@@ -54,12 +54,12 @@ class Sound:
 
     @property
     def seconds(self) -> float:
-        """How long it takes to hear it."""
+        """The duration in seconds."""
         return self.samples / self.format.rate
 
 
 def find_sound(file: BinaryIO) -> Sound:
-    """Where the sound of a WAV file lies. Raises `UnusableAudio` if there is none to be read."""
+    """The position of the sound in a WAV file. Raises `UnusableAudio` if it cannot be read."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(12)
@@ -76,15 +76,15 @@ def find_sound(file: BinaryIO) -> Sound:
             stored = _read_format(file.read(min(length, 40)))
         elif name == b"data":
             return _sound(stored, start, length, size)
-        # Chunks begin at even places.
+        # Chunks begin at even positions.
         file.seek(start + length + length % 2)
     raise UnusableAudio(f"the WAV file has more than {_CHUNKS} chunks before its sound")
 
 
 def blocks(file: BinaryIO, sound: Sound, samples: int) -> Iterator[Samples]:
-    """The sound as mono, from -1 to 1, so many samples at a time; in the last block fewer.
+    """The sound as mono samples from -1 to 1, in blocks; the last block may be shorter.
 
-    Raises `UnusableAudio` if the file has been cut off meanwhile.
+    Raises `UnusableAudio` if the file was truncated meanwhile.
     """
     file.seek(sound.start)
     left = sound.samples

@@ -1,1 +1,1 @@
-"""What sharing the cost of care does to visits to the doctor, by an exact Bayesian regression."""
+"""How sharing the cost of care affects visits to the doctor, by an exact Bayesian regression."""

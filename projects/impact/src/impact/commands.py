@@ -1,6 +1,6 @@
-"""The command, for the script and the tasks alike: parse, call, print, return the exit code.
+"""The command, for both the script and the tasks: parse, call, print, return the exit code.
 
-0 is done, 1 is that the disk said no, 2 is an argument that cannot be used.
+0 means done, 1 an error of the disk, 2 an argument that cannot be used.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _BASE = "as_it_was"
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """End with one line; argparse would put the usage before it."""
+        """Exit with one line; argparse would print the usage before it."""
         self.exit(2, f"{self.prog}: {_plain(message)}\n")
 
 
 def measure(arguments: Sequence[str] | None = None) -> int:
-    """Sample what each plan does to visits, and print the differences; the exit code."""
+    """Sample how each plan affects visits, and print the differences. Returns the exit code."""
     parser = _Parser(
         description="Sample what each insurance plan does to visits to the doctor.",
         allow_abbrev=False,
@@ -101,7 +101,7 @@ def _say(text: str, error: bool = False) -> None:
 
 
 def _plain(text: str) -> str:
-    """The text on one line and printable, whatever a path holds."""
+    """The text, printable and on one line."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 

@@ -1,7 +1,7 @@
-"""What can go wrong; each text says what, where and what to do."""
+"""The error; its message says what, where and what to do."""
 
 from __future__ import annotations
 
 
 class ImpactError(Exception):
-    """Nothing can be done as asked."""
+    """The request cannot be fulfilled."""

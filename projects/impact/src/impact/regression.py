@@ -1,9 +1,9 @@
-"""Linear regression with its exact posterior: conjugate, so that nothing has to be approximated.
+"""Linear regression with its exact posterior: the prior is conjugate, so nothing is approximated.
 
-The prior of the coefficients is normal with precision `ridge` in units of the noise, flat for the
-intercept, and the noise's variance has the prior 1/σ². So the posterior mean is the ridge
-estimate, and without a ridge that of least squares; and the posterior's intervals are then the
-classical ones.
+The prior of the coefficients is normal with precision `ridge` in units of the noise, and flat for
+the intercept; the variance of the noise has the prior 1/σ². So the posterior mean is the ridge
+estimate. Without a ridge it is the least-squares estimate, and the intervals are the classical
+ones.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Posterior:
 
     @property
     def covariance(self) -> Floats:
-        """The covariance of the coefficients, whatever the noise. There have to be 3 degrees."""
+        """The covariance of the coefficients over all noise. Needs 3 degrees of freedom."""
         spread = self.degrees / (self.degrees - 2) * self.scale
         return spread * (self.root @ self.root.T)
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Draws from a posterior: a row of coefficients, and the noise's deviation, for each."""
+    """Draws from a posterior: a row of coefficients, and the deviation of the noise, for each."""
 
     coefficients: Floats
     deviations: Floats
@@ -50,8 +50,8 @@ class Draws:
 def fit(design: Floats, response: Floats, ridge: float = 0.0) -> Posterior:
     """The posterior of the regression of `response` on the columns of `design`.
 
-    An intercept is added, which the ridge does not shrink. Raises `ImpactError` where the data do
-    not determine the coefficients.
+    Adds an intercept, which the ridge does not shrink. Raises `ImpactError` if the data do not
+    determine the coefficients.
     """
     rows, columns = design.shape
     if not (np.isfinite(design).all() and np.isfinite(response).all()):
@@ -61,7 +61,7 @@ def fit(design: Floats, response: Floats, ridge: float = 0.0) -> Posterior:
     degrees = rows - 1 - (0 if ridge else columns)
     if degrees < 3:
         raise ImpactError(f"{rows} rows are too few for {columns} covariates")
-    # A prior is like more rows of data.
+    # The prior acts like additional rows of data.
     penalty = np.sqrt(ridge) * np.eye(columns, columns + 1, 1)
     q, r = np.linalg.qr(np.vstack([with_intercept(design), penalty]))
     diagonal = np.abs(np.diag(r))
@@ -80,7 +80,7 @@ def with_intercept(design: Floats) -> Floats:
 
 
 def draw(posterior: Posterior, seed: int, draws: int, at_once: int) -> Iterator[Draws]:
-    """`draws` draws, `at_once` at a time; which they are does not depend on that."""
+    """`draws` draws, `at_once` at a time. Their values do not depend on `at_once`."""
     normal, chi = (np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(2))
     for start in range(0, draws, at_once):
         count = min(at_once, draws - start)

@@ -1,4 +1,4 @@
-"""Samples of what the regression predicts, streamed to Zarr: memory holds a chunk, the disk all."""
+"""Samples from the predictions of the regression, streamed to Zarr in chunks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 OUTPUTS: Final = OutputRoot()
-"""Where samples are for which no directory was named: until the process ends, or `cleanup()`."""
+"""The root for samples without a named directory. It lasts until the process ends, or `cleanup()`.
+"""
 
-_BYTES_PER_SAMPLE = 20  # 14 as measured: the sample, what Zarr makes of it, and a reserve
+_BYTES_PER_SAMPLE = 20  # 14 as measured: the sample, the copy of Zarr, and a reserve
 
 
 def sample(
@@ -35,15 +36,14 @@ def sample(
     """Samples from the posterior predictive distribution, with a group for each of `scenarios`.
 
     A scenario is a design: a row of covariates for each person. Its group holds `samples`, one for
-    each draw and person, and `expected`, for each draw the mean over all persons without noise. A
-    draw of the coefficients is the same in all scenarios, so that differences are of the plan
-    alone.
+    each draw and person, and `expected`, the mean over all persons without noise for each draw. All
+    scenarios use the same draws of the coefficients, so that they differ only by the plan.
 
-    The samples are read from disk as they are looked at. `attrs["output_dir"]` of the tree is where
-    they all are: `output_dir`, or a temporary root that goes with the process; that of a group is
-    its run directory, with the store `samples.zarr`. At most `memory` bytes are taken for samples
-    at a time, whatever `draws` is. Raises `ImpactError`, or `TempError` or `OSError` where the disk
-    says no.
+    Samples are read from the disk when they are used. `attrs["output_dir"]` of the tree is the
+    directory of all samples: `output_dir`, or a temporary root that lasts as long as the process.
+    That of a group is its run directory, with the store `samples.zarr`. Samples take at most
+    `memory` bytes of memory, whatever `draws` is. Raises `ImpactError`, or `TempError` or `OSError`
+    from the disk.
     """
     if not scenarios:
         raise ImpactError("there is nothing to sample; name a scenario")
@@ -53,7 +53,8 @@ def sample(
     for number, (name, design) in enumerate(scenarios.items()):
         rows = _rows_at_once(design, draws, memory)
         run = OUTPUTS.run_dir(output_dir)
-        # Under another name until it is whole, for whoever finds what a killed process left.
+        # It has another name until it is complete, so that a killed process leaves nothing
+        # misleading.
         partial, whole = run / "samples.zarr.partial", run / "samples.zarr"
         _stream(partial, posterior, design, draws, rows, (seed, number))
         partial.rename(whole)
@@ -65,7 +66,7 @@ def sample(
 
 
 def _rows_at_once(design: Floats, draws: int, memory: int) -> int:
-    """How many draws may be in memory, beside the design with its intercept."""
+    """The number of draws that fit into memory, beside the design with its intercept."""
     one = len(design) * _BYTES_PER_SAMPLE
     fixed = 2 * (design.nbytes + len(design) * design.itemsize)
     if memory < fixed + one:

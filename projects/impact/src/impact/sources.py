@@ -1,7 +1,7 @@
-"""Where the data come from: the RAND Health Insurance Experiment, as statsmodels ships it.
+"""The source of the data: the RAND Health Insurance Experiment, as shipped by statsmodels.
 
-From 1974 to 1982 families were given insurance plans by lot, from free care to 95 % of each bill
-out of their own pockets. The data are in the public domain.
+From 1974 to 1982, families were randomly assigned insurance plans, from free care to paying 95 % of
+each bill. The data are in the public domain.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from .errors import ImpactError
 from .regression import Floats
 
 RESPONSE: Final = "mdvis"
-"""Visits to a doctor in a year; the regression is of log(1 + visits)."""
+"""Visits to a doctor per year; the regression uses log(1 + visits)."""
 
 SCENARIOS: Final[dict[str, dict[str, float]]] = {
     "as_it_was": {},
     "free_care": {"lncoins": 0.0, "idp": 0.0, "fmde": 0.0},
     "cost_sharing": {"lncoins": log(96), "idp": 0.0, "fmde": log(1000 / 0.95)},
 }
-"""What everybody's plan is in each; what is not said stays as it was. Cost sharing is 95 % of each
-bill, up to 1000 dollars a year."""
+"""The plan of all persons in each scenario; other covariates stay as they were. Cost sharing is
+95 % of each bill, up to 1000 dollars a year."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The covariates of each person and year (a row each), their names, and log(1 + visits)."""
+    """The covariates, a row for each person and year; their names; and log(1 + visits)."""
 
     names: tuple[str, ...]
     design: Floats
     response: Floats
 
     def under(self, scenario: dict[str, float]) -> Floats:
-        """The covariates if the plan of everybody were that of `scenario`."""
+        """The covariates as if all persons had the plan of `scenario`."""
         design = self.design.copy()
         for name, value in scenario.items():
             design[:, self.names.index(name)] = value
@@ -49,8 +49,8 @@ class Trial:
 def shipped_trial() -> Trial:
     """The trial inside the installed statsmodels.
 
-    The package is found and not imported, which would take two seconds. Raises `ImpactError` if it
-    is not installed.
+    The package is located without importing it, which would take two seconds. Raises `ImpactError`
+    if it is not installed.
     """
     spec = find_spec("statsmodels")
     for location in (spec and spec.submodule_search_locations) or ():

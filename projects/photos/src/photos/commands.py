@@ -1,6 +1,6 @@
-"""The commands, for the scripts and the tasks alike: parse, call, print, return the exit code.
+"""The commands, for both the scripts and the tasks: parse, call, print, return the exit code.
 
-0 is done, 1 is that a photo was skipped or the disk said no, 2 is an argument that cannot be used.
+0 means done, 1 a skipped photo or an error of the disk, 2 an argument that cannot be used.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .thumbnails import make_thumbnails
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """End with one line; argparse would put the usage before it."""
+        """Exit with one line; argparse would print the usage before it."""
         self.exit(2, f"{self.prog}: {_plain(message)}\n")
 
 
 def thumbnails(arguments: Sequence[str] | None = None) -> int:
-    """Make thumbnails; the exit code."""
+    """Make thumbnails. Returns the exit code."""
     parser = _parser("Make thumbnails of the photos of a folder, in a cache entry.")
     parser.add_argument("--size", type=_pixels, default=256, help="longest side (256)")
     args = parser.parse_args(arguments)
@@ -42,7 +42,7 @@ def thumbnails(arguments: Sequence[str] | None = None) -> int:
 
 
 def contact_sheet(arguments: Sequence[str] | None = None) -> int:
-    """Make a contact sheet; the exit code."""
+    """Make a contact sheet. Returns the exit code."""
     parser = _parser("Make a contact sheet of some photos of a folder.")
     parser.add_argument("--output", type=Path, required=True, help="the sheet, .jpg or .png")
     parser.add_argument("--count", type=_positive, default=12, help="how many photos (12)")
@@ -60,7 +60,7 @@ def contact_sheet(arguments: Sequence[str] | None = None) -> int:
 
 
 def inspect(arguments: Sequence[str] | None = None) -> int:
-    """Report on each photo; the exit code."""
+    """Report on each photo. Returns the exit code."""
     parser = _parser("Report on each photo of a folder, in a debug entry; list near-duplicates.")
     args = parser.parse_args(arguments)
 
@@ -108,7 +108,7 @@ def _say(text: str, error: bool = False) -> None:
 
 
 def _plain(text: str) -> str:
-    """The text on one line and printable, whatever a file name holds."""
+    """The text, printable and on one line."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 

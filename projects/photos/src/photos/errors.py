@@ -1,11 +1,11 @@
-"""What can go wrong; each text says what, where and what to do."""
+"""The errors; each message says what, where and what to do."""
 
 from __future__ import annotations
 
 
 class PhotosError(Exception):
-    """Nothing can be done as asked."""
+    """The base of all errors of this package."""
 
 
 class UnusablePhoto(PhotosError):
-    """One photo cannot be used; the others can."""
+    """One photo cannot be used; the others are not affected."""

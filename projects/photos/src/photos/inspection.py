@@ -1,4 +1,4 @@
-"""A look at each photo, left in a debug entry for whoever wants to know."""
+"""A report on each photo, written to a debug entry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BINS = 16
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one photo is: as stored (format, mode) and as seen (the rest; pixels, on white)."""
+    """One photo: as stored (format, mode) and as seen (the rest; pixels, on white)."""
 
     photo: str
     format: str
@@ -46,7 +46,7 @@ class NearDuplicate:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The entry with the JSON files, and what they say."""
+    """The entry with the JSON files, and their content."""
 
     entry: Path
     reports: tuple[Report, ...]
@@ -55,11 +55,11 @@ class Inspection:
 
 
 def inspect_photos(photos: Iterable[Path]) -> Inspection:
-    """A report on each photo, and the near-duplicates, also as JSON in a fresh debug entry.
+    """A report on each photo, and the near-duplicates, also as JSON in a new debug entry.
 
-    The entry has `<photo>.json` for each, and `near_duplicates.json`. A photo that cannot be used
-    is skipped. Raises `TempError` or `OSError` where the disk says no; what was written by then
-    stays, as debug output should.
+    The entry has a `<photo>.json` for each, and `near_duplicates.json`. Photos that cannot be used
+    are skipped. Raises `TempError` or `OSError` from the disk; files written before that stay, as
+    debug output should.
     """
     entry = get_debug_temp_dir("inspect")
     reports, skipped = each(photos, partial(_inspect, entry=entry))
@@ -73,10 +73,10 @@ def inspect_photos(photos: Iterable[Path]) -> Inspection:
 
 
 def near_duplicates(reports: Sequence[Report]) -> tuple[NearDuplicate, ...]:
-    """The pairs that look alike, the closest first.
+    """The pairs of photos that look alike, the closest first.
 
-    A photo without structure, as of a clear sky, is like none: all such have one hash. Compares
-    each with each, so 10,000 photos take some ten seconds.
+    A photo without structure, such as a clear sky, is like no other: all of them have the same
+    hash. Compares each photo with each, so 10,000 photos take about ten seconds.
     """
     hashes = [(report.photo, int(report.dhash, 16)) for report in reports]
     pairs = combinations([(name, bits) for name, bits in hashes if bits], 2)
@@ -85,9 +85,10 @@ def near_duplicates(reports: Sequence[Report]) -> tuple[NearDuplicate, ...]:
 
 
 def dhash(image: Image.Image) -> int:
-    """The 64-bit difference hash: a bit for each of 8 x 8 steps to the right that gets lighter.
+    """The 64-bit difference hash: a bit for each of 8 x 8 steps to the right, set if it is lighter.
 
-    It hardly changes with size, compression, brightness or colour; it does with a turn or a cut.
+    It hardly changes with size, compression, brightness or colour, but it does if the photo is
+    rotated or cropped.
     """
     grey = on_white(image).convert("L").resize((9, 8), Image.Resampling.LANCZOS).tobytes()
     steps = (grey[row + x] < grey[row + x + 1] for row in range(0, 72, 9) for x in range(8))

@@ -1,4 +1,4 @@
-"""Reading a photo as it is meant to be seen: upright, with 8 bits a channel."""
+"""Reads a photo as it is meant to be seen: upright, with 8 bits per channel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .errors import UnusablePhoto
 
 Made = TypeVar("Made")
 
-# Named, for a file called .jpg may hold anything, and Pillow runs Ghostscript on PostScript.
+# Only these: a file called .jpg may hold anything, and Pillow runs Ghostscript on PostScript.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -30,7 +30,7 @@ _UPRIGHT = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A photo in memory: `image` is L, RGB, or RGBA where the file has transparency."""
+    """A photo in memory: `image` is L, RGB, or RGBA if the file has transparency."""
 
     image: Image.Image
     stored_format: str
@@ -46,13 +46,13 @@ class Skipped:
 
 
 def load(photo: Path, shown_at: int | None = None) -> Picture:
-    """The first picture in `photo`, whole; of its metadata only the colour profile is kept.
+    """The first picture in `photo`, whole. Of its metadata, only the colour profile is kept.
 
-    With `shown_at` pixels a JPEG may come scaled down, to no less than three times that: it saves
-    most of the decoding, and nobody can see it. Raises `UnusablePhoto`.
+    With `shown_at` pixels, a JPEG may be scaled down, to no less than three times that: this saves
+    most of the decoding, and the difference is not visible. Raises `UnusablePhoto`.
     """
     try:
-        # What Pillow warns of (odd metadata, many pixels) does not keep the photo from being seen.
+        # The photo can be shown in spite of Pillow's warnings (odd metadata, many pixels).
         with warnings.catch_warnings(), photo.open("rb") as file:
             warnings.simplefilter("ignore")
             with Image.open(file, formats=_FORMATS) as stored:
@@ -60,13 +60,14 @@ def load(photo: Path, shown_at: int | None = None) -> Picture:
                 if shown_at is not None:
                     stored.draft(None, (3 * shown_at, 3 * shown_at))
                 stored.load()
-                # Not ImageOps.exif_transpose: it also writes the EXIF anew and fails on odd ones.
+                # Not ImageOps.exif_transpose: it also rewrites the EXIF data, and fails if they are
+                # odd.
                 turn = _UPRIGHT.get(stored.getexif().get(ExifTags.Base.Orientation, 1))
                 image = _eight_bits(stored if turn is None else stored.transpose(turn))
                 profile = stored.info.get("icc_profile")
-    except Exception as error:  # decoders meet damage with nearly any error, by design or not
+    except Exception as error:  # decoders raise almost any error for damaged files
         raise UnusablePhoto(_reason(error)) from error
-    # A profile of inks does not fit the RGB that was made of them.
+    # A CMYK profile does not fit the RGB made from it.
     image.info = {"icc_profile": profile} if profile and stored_mode != "CMYK" else {}
     return Picture(image, stored_format, stored_mode)
 
@@ -82,7 +83,7 @@ def on_white(image: Image.Image) -> Image.Image:
 def each(
     photos: Iterable[Path], make: Callable[[Path], Made]
 ) -> tuple[tuple[Made, ...], tuple[Skipped, ...]]:
-    """What `make` made of each photo, and those for which it raised `UnusablePhoto`."""
+    """The results of `make` for the photos, and the photos for which it raised `UnusablePhoto`."""
     made: list[Made] = []
     skipped: list[Skipped] = []
     for photo in photos:
@@ -94,10 +95,10 @@ def each(
 
 
 def new_file(entry: Path, photo: Path, suffix: str) -> BinaryIO:
-    """A new file in `entry`, open for writing, named as the photo with `suffix` after it.
+    """A new file in `entry`, open for writing, named like the photo with `suffix` appended.
 
-    Raises `UnusablePhoto` if the name is taken, as by a photo of another folder, or too long. Other
-    errors of the disk are no fault of the photo and come as they are.
+    Raises `UnusablePhoto` if the name is taken, for example by a photo of another folder, or too
+    long. Other errors of the disk are not due to the photo, and are raised as they are.
     """
     try:
         return (entry / f"{photo.name}{suffix}").open("xb")
@@ -118,7 +119,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _stretched(image: Image.Image) -> Image.Image:
-    """Deep grey in 8 bits; a plain conversion would turn all above 255 white.
+    """A greyscale image of more than 8 bits, in 8 bits; a plain conversion clips at 255.
 
     16 bits have a known range; wider numbers are stretched from their darkest to their lightest.
     """

@@ -1,4 +1,4 @@
-"""A contact sheet of some of the photos, put together in a working directory."""
+"""A contact sheet of some of the photos, assembled in a working directory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WIDEST_SHEET = 10_000  # pixels; a square one then takes 300 MB of memory
 
 @dataclass(frozen=True, slots=True)
 class ContactSheet:
-    """Where the sheet is, the photos on it by name, and those that could not be used."""
+    """The path of the sheet, the names of the photos on it, and those that could not be used."""
 
     path: Path
     photos: tuple[Path, ...]
@@ -31,10 +31,10 @@ class ContactSheet:
 
 
 def shuffled(photos: Iterable[Path], seed: int) -> list[Path]:
-    """The photos in an order that only the seed and their names decide.
+    """The photos in an order that depends only on the seed and their names.
 
-    By a hash of both, and not by `random`: so it is the same in every version of Python, and a
-    photo that is added or taken away does not change the order of the others.
+    The order is by a hash of both, not by `random`: it is the same in every version of Python, and
+    adding or removing a photo does not change the order of the others.
     """
     key = seed.to_bytes(16, signed=True)
     return sorted(photos, key=lambda photo: (_hash(photo.name, key), photo))
@@ -45,10 +45,10 @@ def make_contact_sheet(
 ) -> ContactSheet:
     """A sheet of `count` photos, or of all if there are fewer, written to `output`.
 
-    The photos are chosen by `seed`; one that cannot be used gives way to the next. The tiles have
-    `tile` pixels a side. A file at `output` is replaced, but only by a finished sheet. Raises
-    `PhotosError`, or `TempError` or `OSError` where the disk says no; the working directory is gone
-    in any case.
+    The photos are chosen by `seed`; one that cannot be used is replaced by the next. The tiles have
+    `tile` pixels per side. A file at `output` is replaced, but only by a finished sheet. Raises
+    `PhotosError`, or `TempError` or `OSError` from the disk; the working directory is deleted in
+    any case.
     """
     _check(photos, output, count, tile)
     with temp_working_dir("sheet") as work:
@@ -85,7 +85,7 @@ def _check(photos: Sequence[Path], output: Path, count: int, tile: int) -> None:
 def _make_tiles(
     photos: Iterable[Path], work: Path, count: int, tile: int
 ) -> tuple[dict[Path, Path], tuple[Skipped, ...]]:
-    """The tile of each of the first `count` photos that can be used, as files: memory holds one."""
+    """The tiles of the first `count` usable photos, as files; only one is in memory at a time."""
     tiles: dict[Path, Path] = {}
     skipped: list[Skipped] = []
     for photo in photos:

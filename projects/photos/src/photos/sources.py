@@ -1,4 +1,4 @@
-"""Where photos come from: a folder of the user's, or those that scikit-image ships."""
+"""The sources of photos: a folder of the user, or the photos shipped by scikit-image."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _SHIPPED_SUFFIXES = frozenset({".jpg", ".png"})
 
 
 def photos_in(folder: Path, suffixes: frozenset[str] = SUFFIXES) -> list[Path]:
-    """The files of `folder` with such a suffix in any case, by name.
+    """The photos in `folder` by their suffix in any case, sorted by name.
 
-    Folders inside it are not searched. Raises `PhotosError` if it cannot be listed or has none.
+    Folders inside it are not searched. Raises `PhotosError` if it cannot be listed or has no
+    photos.
     """
     try:
         inside = sorted(folder.iterdir())
@@ -29,7 +30,7 @@ def photos_in(folder: Path, suffixes: frozenset[str] = SUFFIXES) -> list[Path]:
 def shipped_photos() -> list[Path]:
     """The photos inside the installed scikit-image, by name.
 
-    The package is found and not imported: it would bring numpy and scipy along. Raises
+    The package is located without importing it, which would also import numpy and scipy. Raises
     `PhotosError` if it is not installed.
     """
     spec = find_spec("skimage")

@@ -1,4 +1,4 @@
-"""Thumbnails, in a cache entry: they can be made again, so they may be cleaned."""
+"""Thumbnails in a cache entry: they can be made again, so they may be cleaned."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .reading import Skipped, each, load, new_file
 
 @dataclass(frozen=True, slots=True)
 class Thumbnails:
-    """The entry, the thumbnails in it in the order of the photos, and the photos without one."""
+    """The entry, its thumbnails in the order of the photos, and the photos without a thumbnail."""
 
     entry: Path
     made: tuple[Path, ...]
@@ -24,12 +24,12 @@ class Thumbnails:
 
 
 def make_thumbnails(photos: Iterable[Path], longest_side: int = 256) -> Thumbnails:
-    """Thumbnails of `photos` in a fresh cache entry, each at most `longest_side` pixels.
+    """Thumbnails of `photos` in a new cache entry, each side at most `longest_side` pixels.
 
-    `a.png` becomes `a.png.jpg`, or `a.png.png` if it has transparency. They are upright, keep the
-    aspect ratio and the colour profile but no other metadata (no place, no time), and are never
-    larger than the photo. A photo that cannot be used is skipped. Raises `TempError` or `OSError`
-    where the disk says no.
+    `a.png` becomes `a.png.jpg`, or `a.png.png` if it has transparency. Thumbnails are upright, keep
+    the aspect ratio and the colour profile but no other metadata (no place, no time), and are never
+    larger than the photo. Photos that cannot be used are skipped. Raises `TempError` or `OSError`
+    from the disk.
     """
     entry = get_cache_temp_dir("thumbnails")
     made, skipped = each(photos, partial(_make, entry=entry, longest_side=longest_side))

@@ -1,1 +1,1 @@
-"""A text as a script, a tone track and a research table, in runs that are kept by policy."""
+"""Turns a text into a script, a tone track and a research table, in runs kept by a policy."""

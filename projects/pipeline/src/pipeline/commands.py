@@ -1,7 +1,7 @@
-"""The command, for the script and the task alike: parse, call, print, return the exit code.
+"""The command, for both the script and the task: parse, call, print, return the exit code.
 
-0 is done, 1 is that the disk said no or that an older run could not be cleaned, 2 is an argument or
-a text that cannot be used.
+0 means done, 1 an error of the disk or an older run that could not be cleaned, 2 an argument or a
+text that cannot be used.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .script import shipped_text
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """End with one line; argparse would put the usage before it."""
+        """Exit with one line; argparse would print the usage before it."""
         self.exit(2, f"{self.prog}: {_plain(message)}\n")
 
 
 def narrate(arguments: Sequence[str] | None = None) -> int:
-    """Make one run, and clean those that the policy lets go; the exit code."""
+    """Make one run, and clean older runs by the policy. Returns the exit code."""
     parser = _Parser(
         description="Make a script, a tone track, a table and a plot of a text, in a run of its "
         "own; then clean the runs that the project's policy lets go.",
@@ -39,7 +39,7 @@ def narrate(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--base", type=Path, help="where the runs are (artifacts in the project)")
     args = parser.parse_args(arguments)
-    # What could not be cleaned is logged.
+    # Runs that could not be cleaned are logged.
     logging.basicConfig(format=f"{parser.prog}: %(message)s")
     try:
         with _opened(args.text) as text:
@@ -78,5 +78,5 @@ def _say(text: str, error: bool = False) -> None:
 
 
 def _plain(text: str) -> str:
-    """The text on one line and printable, whatever a file name holds."""
+    """The text, printable and on one line."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

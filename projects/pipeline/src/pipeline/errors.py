@@ -1,7 +1,7 @@
-"""What can go wrong; each text says what, where and what to do."""
+"""The error; its message says what, where and what to do."""
 
 from __future__ import annotations
 
 
 class PipelineError(Exception):
-    """Nothing can be made of this text."""
+    """The text cannot be used."""

@@ -1,4 +1,4 @@
-"""Stage 3: a table of what can be counted in the script, and a plot of it."""
+"""Stage 3: a table of counts for each line of the script, and a plot of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#e15759", "#76b7b2")
 
 
 class Row(NamedTuple):
-    """One line of the script, counted; times in seconds, pitch in hertz."""
+    """The counts for one line of the script; times in seconds, pitch in hertz."""
 
     line: int
     scene: str
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 
 def table(lines: Sequence[Line], cues: Sequence[Cue]) -> list[Row]:
-    """A row for each line. A word is new where it is heard for the first time, in any case."""
+    """A row for each line. A word is new the first time that it occurs; case is ignored."""
     rows = []
     heard: set[str] = set()
     for line, cue in zip(lines, cues, strict=True):
@@ -62,9 +62,9 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
 
 
 def write_plot(rows: Sequence[Row], path: Path) -> None:
-    """Draw the words of each line over the time when it is heard, to `path`, as SVG.
+    """Plot the number of words of each line over the time at which it is heard, as SVG to `path`.
 
-    A bar for each line in the colour of its scene; the dark part is the words that are new.
+    Each line has a bar in the colour of its scene; the dark part is the number of new words.
     """
     whole = rows[-1].end
     most = max(row.words for row in rows)

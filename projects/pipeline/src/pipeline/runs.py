@@ -18,7 +18,7 @@ SCRIPT, TONES, TABLE, PLOT = "script.jsonl", "tones.wav", "research.csv", "resea
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run: how many lines its script has, and how long its track is."""
+    """A finished run, with the number of lines of its script and the length of its track."""
 
     path: Path
     lines: int
@@ -26,16 +26,16 @@ class Run:
 
 
 def default_base() -> Path:
-    """Where the runs of the project lie in which one stands: `artifacts`."""
+    """The directory for runs of the project in the working directory: `artifacts`."""
     return TempManager.get_project_temp_base().parent / "artifacts"
 
 
 def make_run(text: Iterable[str], base: Path, on_start: Callable[[Path], None]) -> Run:
-    """A new run in `base`, made of `text`; `on_start` is told its path before the text is read.
+    """Make a new run from `text` in `base`. Calls `on_start` with its path before reading the text.
 
-    A run that fails stays as it is, for whoever wants to know why, until the policy lets it go.
-    Raises `PipelineError` for a text without a sentence, `TempError` or `OSError` where the disk
-    says no.
+    A run that fails stays as it is, so that the cause can be found, until the policy removes it.
+    Raises `PipelineError` for a text without a sentence, and `TempError` or `OSError` from the
+    disk.
     """
     with pipeline_run(base) as path:
         on_start(path)

@@ -1,4 +1,4 @@
-"""Stage 1: a script, one sentence of narration a line, from a text with headings."""
+"""Stage 1: a script with one sentence of narration per line, from a text with headings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MARKS = re.compile(r"[`*]+|::$")
 
 
 class Line(NamedTuple):
-    """One sentence to be read aloud, and the scene that it belongs to."""
+    """One sentence to read aloud, and the scene that it belongs to."""
 
     number: int
     scene: str
@@ -26,12 +26,12 @@ class Line(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """Its words, as they are written."""
+        """The words of the sentence, as written."""
         return re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", self.text)
 
 
 def shipped_text() -> TextIOWrapper:
-    """The essay on its own architecture that Python's `email` package ships, open to be read."""
+    """The essay on the architecture of Python's `email` package, which it ships, open to read."""
     essay = files("email").joinpath("architecture.rst")
     if not essay.is_file():
         raise PipelineError("this Python ships no text to work on; give one")
@@ -41,9 +41,9 @@ def shipped_text() -> TextIOWrapper:
 
 
 def write_script(text: Iterable[str], path: Path) -> list[Line]:
-    """The lines of the script that is made of `text`, also as JSON at `path`, one object a line.
+    """The lines of the script made from `text`; also written to `path` as JSON, one object a line.
 
-    Each is written as soon as its paragraph has been read. Raises `PipelineError` if there is none.
+    Each is written as soon as its paragraph is read. Raises `PipelineError` if there are none.
     """
     lines = []
     with path.open("x", encoding="utf-8") as file:
@@ -56,7 +56,7 @@ def write_script(text: Iterable[str], path: Path) -> list[Line]:
 
 
 def narration(text: Iterable[str]) -> Iterator[Line]:
-    """The sentences of `text`, paragraph by paragraph; an underlined line begins a scene."""
+    """The sentences of `text`, for each paragraph; an underlined line begins a scene."""
     scene = ""
     number = 0
     for paragraph in _paragraphs(text):
@@ -83,7 +83,7 @@ def _paragraphs(text: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _without_indent(paragraph: list[str]) -> list[str]:
-    """The lines as they are read; a term that its indented definition follows ends with a colon."""
+    """The lines without indentation; a term before an indented definition gets a colon."""
     first, *more = (line.strip() for line in paragraph)
     if more and _indent(paragraph[1]) > _indent(paragraph[0]):
         first += ":"
@@ -99,5 +99,5 @@ def _is_underline(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """What is read aloud: without the marks of reStructuredText."""
+    """The text to read aloud, without the markup of reStructuredText."""
     return _MARKS.sub("", _ROLE.sub(lambda role: role[1].rpartition(".")[2], text)).strip()

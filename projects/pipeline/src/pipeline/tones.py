@@ -23,7 +23,7 @@ _LOUDNESS = 0.4
 
 
 class Cue(NamedTuple):
-    """When a line is heard, in seconds from the beginning, and its mean pitch in hertz."""
+    """The time at which a line is heard, in seconds, and its mean pitch in hertz."""
 
     start: float
     end: float
@@ -31,10 +31,10 @@ class Cue(NamedTuple):
 
 
 def write_tones(lines: Iterable[Line], path: Path) -> list[Cue]:
-    """The cue of each line in the track that is written to `path`, a WAV file.
+    """Write the track to the WAV file `path`. Returns the cue of each line.
 
-    Long words are high and last. The file is written as it grows, and its header at the end: that
-    of a run which was killed midway says that it is empty.
+    Long words get high and long tones. The header is written last: the header in a run that was
+    killed midway says that the track is empty.
     """
     cues = []
     at = 0
@@ -57,7 +57,7 @@ def write_tones(lines: Iterable[Line], path: Path) -> list[Cue]:
 
 
 def pitch(letters: int) -> float:
-    """The pitch of a word of so many letters, in hertz; words of 16 letters and more share one."""
+    """The pitch of a word with that many letters, in hertz; the same for 16 and more."""
     octave, step = divmod(min(letters, 16) - 1, len(_STEPS))
     return float(_LOWEST * 2 ** (octave + _STEPS[step] / 12))
 

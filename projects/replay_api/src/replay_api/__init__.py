@@ -1,1 +1,1 @@
-"""A service that replays flight logs: a real client of `common.temp`, a directory for each job."""
+"""A service that replays flight logs, with a directory of `common.temp` for each job."""

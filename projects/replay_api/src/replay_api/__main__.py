@@ -1,4 +1,4 @@
-"""`python -m replay_api`: serve until told to end, by Ctrl-C or SIGTERM, and leave nothing."""
+"""`python -m replay_api`: serves until Ctrl-C or SIGTERM, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .settings import load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve; the exit code: 0 is a clean end, 2 what is configured wrongly, 1 and 3 the disk."""
+    """Serve. The exit code is 0 for a clean end, 2 for invalid settings, 1 or 3 for disk errors."""
     parser = argparse.ArgumentParser(prog="replay_api", description=__doc__, allow_abbrev=False)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="port; 0 is any that is free (8000)")

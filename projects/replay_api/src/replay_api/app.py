@@ -1,4 +1,4 @@
-"""The service over HTTP: what each request does, and what is answered."""
+"""The service over HTTP: what each request does, and its answer."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ _TYPES: Final = {
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
-    """The application; without settings those of the environment hold.
+    """The application. Without `settings`, it takes those of the environment.
 
-    Raises `common.temp.TempError` if the root cannot be used, and `ReplayError` for a setting.
+    Raises `common.temp.TempError` if the root cannot be used, and `ReplayError` for an invalid
+    setting.
     """
     service = Service(load(os.environ) if settings is None else settings)
 
@@ -66,7 +67,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
 
 async def create(request: Request) -> Response:
-    """Take a job in: 202, with the place where to ask for it."""
+    """Accept a job. Answers 202 with the URL of the job."""
     service = _service(request)
     try:
         boundary = boundary_of(request, service.settings)
@@ -85,19 +86,19 @@ async def create(request: Request) -> Response:
 
 
 async def show(request: Request) -> Response:
-    """What has become of a job."""
+    """The state of a job."""
     return JSONResponse(_job(request).document())
 
 
 async def end(request: Request) -> Response:
-    """Cancel a job, or do without its results."""
+    """Cancel a job, or discard its results."""
     job = _job(request)
     await _service(request).end(job)
     return JSONResponse(job.document())
 
 
 async def fetch(request: Request) -> Response:
-    """One of the results; when all were fetched whole, the job's directory goes."""
+    """One of the results. After the last one is fetched, the job's directory is deleted."""
     service, job, name = _service(request), _job(request), request.path_params["name"]
     if name not in RESULTS:
         raise Refusal(404, f"there is no result {name[:80]!r}; expected {', '.join(RESULTS)}")
@@ -113,7 +114,7 @@ async def fetch(request: Request) -> Response:
 
 
 class _Result(Response):
-    """A file that is sent, and noted as fetched if it was handed to the network whole."""
+    """A file to send, recorded as fetched once all of it was handed to the network."""
 
     def __init__(self, file: BinaryIO, size: int, name: str, service: Service, job: Job) -> None:
         kind = _TYPES[Path(name).suffix]
@@ -133,7 +134,7 @@ class _Result(Response):
                 while self._left:
                     chunk = await asyncio.to_thread(self._file.read, min(self._left, _CHUNK))
                     self._left -= len(chunk)
-                    # What is sent to nobody is no error. The task has to get to know it first.
+                    # A client that hung up is not an error. The task must notice it first.
                     await asyncio.sleep(0)
                     if hung_up.done() or not chunk:
                         return
@@ -169,7 +170,7 @@ def _job(request: Request) -> Job:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    # The rest of an upload that is not wanted is not read.
+    # The rest of a refused upload is not read.
     headers = {"connection": "close"} if request.method == "POST" else None
     return JSONResponse({"error": str(error)}, error.status, headers)
 

@@ -1,4 +1,4 @@
-"""What an aircraft and its camera are, as a calibration file (JSON) says."""
+"""The calibration file (JSON), which describes an aircraft and its camera."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _GRAVITY = 9.80665
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A multirotor, and what its battery's energy stands for.
+    """A multirotor, and the emissions of its battery's energy.
 
     `efficiency` is from the battery to the air, `drag_area_m2` the drag coefficient times the
-    frontal area, `co2e_g_per_wh` what a watt-hour from the charger emitted. `video_offset_s` is
-    the second of the flight at which the video begins, which may be negative.
+    frontal area, `co2e_g_per_wh` the emissions of a watt-hour from the charger. `video_offset_s` is
+    the second of the flight at which the video begins; it may be negative.
     """
 
     mass_kg: float
@@ -31,10 +31,10 @@ class Calibration:
     video_offset_s: float = 0.0
 
     def power_w(self, speed_mps: float, climb_mps: float) -> float:
-        """An estimate of the battery's power in steady flight.
+        """The estimated power of the battery in steady flight.
 
-        Lift as in hovering (momentum theory), drag by speed, and climbing by mass; sinking gives
-        nothing back.
+        It is the sum of lift as in hovering (momentum theory), drag by speed, and climbing by mass.
+        Sinking returns no energy.
         """
         weight = self.mass_kg * _GRAVITY
         lift = weight * math.sqrt(weight / (2 * self.air_density_kg_m3 * self.rotor_area_m2))

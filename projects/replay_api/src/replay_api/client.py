@@ -1,4 +1,4 @@
-"""A client of the service, for scripts, the demo and the tests: what curl does, in Python."""
+"""A client of the service for scripts, the demo and the tests; it does in Python what curl does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FINAL: Final = ("done", "failed", "cancelled")
 
 
 class Answer(NamedTuple):
-    """What the service said; `document` is its body, if that was JSON."""
+    """An answer of the service; `document` is its body, if that is JSON."""
 
     status: int
     document: Any
@@ -31,14 +31,14 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """Talks to the service at `url`; each request has a connection of its own."""
+    """A client of the service at `url`. Each request has its own connection."""
 
     def __init__(self, url: str, timeout: float = 60.0) -> None:
         self.url = url
         self._timeout = timeout
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection, to be closed."""
+        """A connection. Must be closed."""
         where = urlsplit(self.url)
         return http.client.HTTPConnection(where.hostname or "", where.port, timeout=self._timeout)
 
@@ -52,7 +52,7 @@ class Client:
             connection.close()
 
     def upload(self, parts: Mapping[str, Path], job_id: str | None = None) -> Answer:
-        """The answer to the upload of a file for each part, which is streamed."""
+        """Upload a file for each part, streamed. Returns the answer."""
         heads = {name: part_head(name, path.name) for name, path in parts.items()}
         end = b"\r\n--%s--\r\n" % _BOUNDARY.encode()
         size = len(end) + sum(map(len, heads.values()))
@@ -77,7 +77,7 @@ class Client:
             connection.close()
 
     def wait(self, job_id: str) -> dict[str, Any]:
-        """The document of a job in its final state."""
+        """Wait until a job is in a final state. Returns its document."""
         while True:
             document: dict[str, Any] = self.ask("GET", f"/jobs/{quote(job_id, safe='')}").document
             if document.get("state", "failed") in _FINAL:
@@ -86,12 +86,12 @@ class Client:
 
 
 def content_type() -> str:
-    """That of an upload by this client."""
+    """The content type of an upload by this client."""
     return f"multipart/form-data; boundary={_BOUNDARY}"
 
 
 def part_head(name: str, file_name: str) -> bytes:
-    """What comes before the contents of one part."""
+    """The bytes before the content of one part."""
     return (
         f'\r\n--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; '
         f'filename="{file_name}"\r\n\r\n'
@@ -106,16 +106,16 @@ def _answer(connection: http.client.HTTPConnection) -> Answer:
 
 
 class Server(subprocess.Popen[str]):
-    """A service in a process of its own, with its `url`."""
+    """A service in a separate process, with its `url`."""
 
     url: str
 
 
 @contextmanager
 def serving(directory: Path, environment: Mapping[str, str]) -> Iterator[Server]:
-    """A service that listens on a free port of this machine, started in `directory`.
+    """A service on a free port of this machine, started in `directory`.
 
-    At the end of the block it is told to end, and killed if it does not.
+    At the end of the block, it is asked to end, and killed if it does not.
     """
     packages = [Path(__file__).resolve().parents[1], Path(temp.__file__).resolve().parents[2]]
     search = [*map(str, packages), *filter(None, [environment.get("PYTHONPATH")])]

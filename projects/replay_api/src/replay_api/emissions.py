@@ -1,4 +1,4 @@
-"""What a flight emits, computed from its telemetry, in one pass and in little memory."""
+"""The emissions of a flight, computed from its telemetry in one pass and with little memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SECONDS_PER_HOUR: Final = 3600.0
 
 @dataclass(slots=True)
 class Report:
-    """A flight as a whole. `video_covers_s` is how much of it the video shows."""
+    """The totals of a flight. `video_covers_s` is the number of seconds that the video shows."""
 
     source: str = "csv"
     samples: int = 0
@@ -44,12 +44,12 @@ class Report:
 
 
 def compute(job: JobStorage) -> Report:
-    """The report on the flight of a job, after its results were written to `output_dir`.
+    """Write the results of a job to `output_dir`, and return the report on its flight.
 
-    Of a tlog the CSV is made first. `emissions.jsonl` has a line for each sample: where and how
-    fast the aircraft was, the power that took, the energy and the CO2 equivalent up to then, and
-    the second of the video that shows it (`null` where none does). `report.json` sums it up, and
-    `map.geojson` is the track. Raises `BadInput` for an upload that cannot be used, and `OSError`.
+    A tlog is converted to CSV first. `emissions.jsonl` has a line for each sample: position, speed,
+    power, the energy and the CO2 equivalent so far, and the second of the video that shows it
+    (`null` if none does). `report.json` has the totals, and `map.geojson` the track. Raises
+    `BadInput` for an upload that cannot be used, and `OSError`.
     """
     calibration = read_calibration(job.calibration_path)
     report = Report(video_duration_s=video.duration_s(job.video_path))
@@ -68,11 +68,11 @@ def compute(job: JobStorage) -> Report:
 def _emissions(
     samples: Iterable[Sample], calibration: Calibration, report: Report, track: Track
 ) -> Iterable[dict[str, Any]]:
-    """A line for each sample; `report` and `track` are complete after the last."""
+    """A line for each sample. `report` and `track` are complete after the last one."""
     power = last_alt = 0.0
     begins = calibration.video_offset_s
     for sample in samples:
-        # Between two samples the power of the first holds.
+        # Between two samples, the power is that of the first.
         report.energy_wh += power * (sample.time_s - report.duration_s) / _SECONDS_PER_HOUR
         report.co2e_g = report.energy_wh * calibration.co2e_g_per_wh
         power = calibration.power_w(sample.speed_mps, sample.climb_mps)
@@ -107,7 +107,7 @@ def _emissions(
 
 
 class Track:
-    """The way of an aircraft, thinned out to a few thousand points however long it is."""
+    """The path of an aircraft, thinned out to a few thousand points."""
 
     def __init__(self) -> None:
         self.points: list[tuple[float, float, float]] = []
@@ -116,7 +116,7 @@ class Track:
         self._seen = 0
 
     def add(self, sample: Sample) -> None:
-        """Take in the next sample."""
+        """Add the next sample."""
         self.last = (round(sample.lon_deg, 7), round(sample.lat_deg, 7), round(sample.alt_m, 2))
         if self._seen % self._every == 0:
             self.points.append(self.last)
@@ -126,7 +126,7 @@ class Track:
         self._seen += 1
 
     def geojson(self) -> dict[str, Any]:
-        """The track, its start and its end as GeoJSON; it is cut where it crosses the date line."""
+        """The track, its start and its end as GeoJSON. The track is cut at the date line."""
         points = [*self.points]
         if self.last is not None and points[-1] != self.last:
             points.append(self.last)
@@ -147,7 +147,7 @@ class Track:
 
 
 def _line(points: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
-    """A line needs two positions, also where the aircraft did not move."""
+    """A line of at least two positions, even if the aircraft did not move."""
     return points if len(points) > 1 else points * 2
 
 

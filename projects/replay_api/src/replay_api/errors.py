@@ -1,4 +1,4 @@
-"""What can go wrong; each text says what, where and what to do."""
+"""The errors; each message says what, where and what to do."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import errno
 
 
 class ReplayError(Exception):
-    """Nothing can be done as asked."""
+    """The base of all errors of this package."""
 
 
 class BadInput(ReplayError):
-    """An upload that cannot be used: of another kind, damaged, or out of range."""
+    """An upload cannot be used: it is of another kind, damaged, or out of range."""
 
 
 class Refusal(ReplayError):
-    """A request that is not fulfilled, with the HTTP `status` to say so."""
+    """A request is refused, with the HTTP `status` of the answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -22,6 +22,6 @@ class Refusal(ReplayError):
 
 
 def raise_if_full(error: OSError) -> None:
-    """Raise the `Refusal` that says so if there is no room on the disk."""
+    """Raise a `Refusal` if the disk is full."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise Refusal(507, "there is no room for the upload; try again later") from error

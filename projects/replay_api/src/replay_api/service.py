@@ -1,4 +1,4 @@
-"""The jobs of one server: each has a directory from its upload until its results were fetched."""
+"""The jobs of one server: each has a directory from its upload until its results are fetched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class State(StrEnum):
-    """What has become of a job; those from `DONE` on are final."""
+    """The state of a job. `DONE` and those after it are final."""
 
     UPLOADING = "uploading"
     QUEUED = "queued"
@@ -34,25 +34,25 @@ class State(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One job, as this server knows it."""
+    """One job of this server."""
 
     id: str
     storage: JobStorage
     state: State = State.UPLOADING
     error: str | None = None
     ended: float | None = None
-    """When it came to a final state, by the monotonic clock."""
+    """When it reached a final state, by the monotonic clock."""
     unfetched: set[str] = field(default_factory=lambda: set(RESULTS))
     task: asyncio.Task[None] | None = None
     releasing: asyncio.Future[None] | None = None
 
     @property
     def place(self) -> str:
-        """Where a client asks for it."""
+        """The path at which clients ask for the job."""
         return f"/jobs/{quote(self.id, safe='')}"
 
     def document(self) -> dict[str, Any]:
-        """What a client is told."""
+        """The JSON document for clients."""
         is_there = self.state is State.DONE and self.releasing is None
         return {
             "job_id": self.id,
@@ -65,7 +65,7 @@ class Job:
 
 
 class Service:
-    """Takes jobs in, computes them a few at a time, and gives their directories up."""
+    """Accepts jobs, computes a few at a time, and releases their directories."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -77,12 +77,12 @@ class Service:
         self._reaper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Clean what killed servers left, now and then again: of some a worker is just dying."""
+        """Clean what killed servers left, now and later again: a worker may still be ending."""
         await asyncio.to_thread(self.storage.recover)
         self._reaper = asyncio.create_task(self._reap())
 
     async def stop(self) -> None:
-        """Stop what is computed, and delete the directories of all jobs of this server."""
+        """Stop all computations, and delete the directories of all jobs of this server."""
         tasks = [job.task for job in self.jobs.values() if job.task is not None]
         if self._reaper is not None:
             tasks.append(self._reaper)
@@ -93,7 +93,7 @@ class Service:
         await asyncio.to_thread(self.storage.cleanup_all)
 
     async def open(self, job_id: str | None) -> Job:
-        """A new job, whose directory is made. Raises `Refusal`."""
+        """Make a new job and its directory. Raises `Refusal`."""
         kept = self._opening + sum(job.releasing is None for job in self.jobs.values())
         if kept >= self.settings.max_jobs:
             raise Refusal(503, f"there are {kept} jobs already; try again later")
@@ -115,24 +115,24 @@ class Service:
         return job
 
     def find(self, job_id: str) -> Job:
-        """The job of that id. Raises `Refusal`."""
+        """The job with that id. Raises `Refusal`."""
         job = self.jobs.get(job_id)
         if job is None:
             raise Refusal(404, f"there is no job {job_id[:80]!r}; it was never here, or is over")
         return job
 
     def submit(self, job: Job) -> None:
-        """Have the results of a job computed, whose upload is complete."""
+        """Start the computation of a job whose upload is complete."""
         job.state = State.QUEUED
         job.task = asyncio.create_task(self._compute(job))
 
     async def abandon(self, job: Job) -> None:
-        """Forget a job whose upload failed."""
+        """Drop a job whose upload failed."""
         self._forget(job)
         await self.release(job)
 
     async def end(self, job: Job) -> None:
-        """Cancel a job, or do without its results; its directory is gone then. Raises `Refusal`."""
+        """Cancel a job, or discard its results, and delete its directory. Raises `Refusal`."""
         if job.task is None:
             raise Refusal(409, "the job is being uploaded; close that connection to cancel it")
         job.task.cancel()
@@ -140,13 +140,13 @@ class Service:
         await self.release(job)
 
     async def fetched(self, job: Job, name: str) -> None:
-        """Note that one of the results was fetched; with the last the directory goes."""
+        """Record that a result was fetched. After the last one, the directory is deleted."""
         job.unfetched.discard(name)
         if not job.unfetched:
             await self.release(job)
 
     async def release(self, job: Job) -> None:
-        """Delete the directory of a job, once: by then its id may be another's."""
+        """Delete the directory of a job, once: later, another job may have its id."""
         if job.releasing is None:
             job.releasing = asyncio.ensure_future(
                 asyncio.to_thread(self.storage.release_job, job.id)

@@ -1,4 +1,4 @@
-"""What is configured, by environment variables `REPLAY_API_…`."""
+"""The settings, from environment variables `REPLAY_API_…`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PREFIX = "REPLAY_API_"
 
 
 class Settings(NamedTuple):
-    """Where jobs are kept and how much of everything there may be; sizes in bytes.
+    """The directory of jobs, and limits; sizes are in bytes.
 
     `idle_seconds` is how long an upload may be silent, `compute_seconds` how long one computation
     may take, `retention_seconds` how long results wait to be fetched, and `grace_seconds` how long
-    open requests are waited for on shutdown.
+    a shutdown waits for open requests.
     """
 
     storage_root: Path = Path("var/jobs")
@@ -34,7 +34,7 @@ class Settings(NamedTuple):
 
 
 def load(environment: Mapping[str, str]) -> Settings:
-    """The settings. Raises `ReplayError`, naming the variable, for one that cannot be used."""
+    """The settings. Raises `ReplayError` with the name of a variable that cannot be used."""
     names = {f"{PREFIX}{name.upper()}": name for name in Settings._fields}
     said: dict[str, Path | float] = {}
     for variable, text in environment.items():

@@ -17,9 +17,9 @@ _EARTH_RADIUS_M: Final = 6_371_008.8
 
 
 class Sample(NamedTuple):
-    """Where the aircraft was, `time_s` seconds after the first sample, and how it moved.
+    """The position and movement of the aircraft, `time_s` seconds after the first sample.
 
-    `distance_m` is the way over ground since the sample before.
+    `distance_m` is the distance over ground since the sample before.
     """
 
     time_s: float
@@ -34,10 +34,10 @@ class Sample(NamedTuple):
 def read_samples(path: Path) -> Iterator[Sample]:
     """The samples of a CSV file with a header, in order.
 
-    It has the columns `time_s` (seconds since any moment, never going back), `lat_deg`, `lon_deg`
-    and `alt_m`; `speed_mps` and `climb_mps` are computed where they are missing or empty; any
-    other is ignored. Raises `BadInput`, naming the line, when it comes to one that cannot be used,
-    and for a file with fewer than two.
+    It has the columns `time_s` (seconds since any moment, never decreasing), `lat_deg`, `lon_deg`
+    and `alt_m`. `speed_mps` and `climb_mps` are computed if they are missing or empty; other
+    columns are ignored. Raises `BadInput` with the number of a line that cannot be used, when it
+    gets there, and for a file with fewer than two samples.
     """
     count = 0
     first = before = None

@@ -1,9 +1,9 @@
-"""MAVLink telemetry logs (`.tlog`), converted to CSV.
+"""Converts MAVLink telemetry logs (`.tlog`) to CSV.
 
-A tlog is a sequence of records: eight bytes of time and one MAVLink frame, of version 1 or 2. Of
-all messages only GLOBAL_POSITION_INT is read, which any autopilot sends. Its checksum is verified;
-since that does not cover the record's time, the time since the autopilot's start counts, which the
-message holds. See https://mavlink.io/en/guide/serialization.html.
+A tlog is a sequence of records: eight bytes of time and one MAVLink frame, of version 1 or 2. Only
+the message GLOBAL_POSITION_INT is read, which every autopilot sends. Its checksum is verified. It
+does not cover the time of the record, so the time since the start of the autopilot is used, which
+is in the message. See https://mavlink.io/en/guide/serialization.html.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CHECKSUM: Final = 2
 
 _GLOBAL_POSITION_INT: Final = 33
 _SEED: Final = 104
-"""What is added to the checksum of this message: a hash of its definition."""
+"""The value that is added to the checksum of this message: a hash of its definition."""
 _POSITION: Final = struct.Struct("<IiiiihhhH")
 
 
@@ -40,11 +40,10 @@ class _Frame(NamedTuple):
 
 
 def convert(tlog: Path, target: Path) -> int:
-    """Write the positions of the first vehicle in `tlog` to the new CSV `target`; how many.
+    """Write the positions of the first vehicle in `tlog` to the new CSV `target`. Returns how many.
 
-    Damaged records are skipped, as are positions without a fix and those that go back in time, as
-    after a restart of the autopilot.
-    Raises `BadInput` if there are none, and `OSError`.
+    Skips damaged records, positions without a fix, and positions that go back in time, for example
+    after a restart of the autopilot. Raises `BadInput` if there are none, and `OSError`.
     """
     count = 0
     with target.open("x", encoding="utf-8", newline="") as file:
@@ -98,7 +97,7 @@ def _frames(data: mmap.mmap) -> Iterator[_Frame]:
 
 
 def _frame_at(data: mmap.mmap, place: int) -> _Frame | None:
-    """The record that begins at `place`, if one does."""
+    """The record that begins at `place`, if any."""
     start = place + _TIME_BYTES
     if start >= len(data) or (header := _HEADERS.get(data[start])) is None:
         return None
@@ -120,10 +119,10 @@ def _frame_at(data: mmap.mmap, place: int) -> _Frame | None:
         said = int.from_bytes(data[payload + length : payload + length + _CHECKSUM], "little")
         if checksum(data[start + 1 : payload + length], _SEED) != said:
             return None
-        # Version 2 leaves zeros out at the end of a payload, and may have later fields there.
+        # Version 2 omits zeros at the end of a payload, and may have newer fields there.
         body = body[: _POSITION.size].ljust(_POSITION.size, b"\0")
     elif not _begins_at(data, end):
-        return None  # of other messages the seed is not known, so the next record has to confirm it
+        return None  # the seed of other messages is unknown: the next record must confirm this
     return _Frame(system, message, body, end)
 
 
@@ -133,7 +132,7 @@ def _begins_at(data: mmap.mmap, place: int) -> bool:
 
 
 def checksum(data: bytes, seed: int) -> int:
-    """The checksum of a frame (CRC-16/MCRF4XX): of all but its first byte, and of the seed."""
+    """The checksum of a frame (CRC-16/MCRF4XX), over all but its first byte, and the seed."""
     crc = 0xFFFF
     for byte in (*data, seed):
         mixed = (byte ^ crc) & 0xFF

@@ -1,7 +1,7 @@
 """Uploads: `multipart/form-data`, streamed to the files that a job has reserved for them.
 
-What a client calls its files is never looked at: the name of a part says which file of the job it
-is, and there are four.
+The file names of the client are ignored: the name of a part says which of the four files of the job
+it is.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .settings import Settings
 LOGS: Final = ("csv", "tlog")
 _HEADER_BYTES: Final = 8 << 10
 _OVERHEAD_BYTES: Final = 64 << 10
-"""What boundaries and headers may add to the files."""
+"""The most bytes that boundaries and headers may take."""
 _DRAINED_BYTES: Final = 16 << 20
 _DRAINED_SECONDS: Final = 5.0
 
 
 def boundary_of(request: Request, settings: Settings) -> bytes:
-    """The boundary of the parts of an upload that is worth reading. Raises `Refusal`."""
+    """The boundary between the parts of an upload. Raises `Refusal` if it cannot be accepted."""
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
@@ -44,7 +44,7 @@ def boundary_of(request: Request, settings: Settings) -> bytes:
 async def receive(request: Request, boundary: bytes, job: JobStorage, settings: Settings) -> None:
     """Write the parts of an upload to the files of `job`.
 
-    Raises `Refusal` for what is malformed, too large, too slow or incomplete, and
+    Raises `Refusal` if the upload is malformed, too large, too slow or incomplete, and
     `starlette.requests.ClientDisconnect`.
     """
     upload = _Upload(boundary, job, settings)
@@ -67,19 +67,19 @@ async def receive(request: Request, boundary: bytes, job: JobStorage, settings: 
 
 
 def _length(request: Request) -> int:
-    """How many bytes the body is said to have; 0 if that is not said."""
+    """The declared number of bytes of the body; 0 if none is declared."""
     said = request.headers.get("content-length", "")
     return int(said) if said.isdecimal() else 0
 
 
 async def drain(request: Request) -> None:
-    """Read on for a moment what is left of an upload that is refused.
+    """Read the rest of a refused upload for a moment.
 
-    One who is still sending when the connection is closed may never see the answer.
+    A client that is still sending when the connection is closed may never see the answer.
     """
     left = _DRAINED_BYTES
     if "expect" in request.headers or _length(request) > left:
-        return  # the client waits for the answer before it sends, or would send for long
+        return  # the client waits for the answer before sending, or would send for a long time
     with suppress(TimeoutError, ClientDisconnect, RuntimeError):  # the last: all was read
         async with asyncio.timeout(_DRAINED_SECONDS):
             async for chunk in request.stream():
@@ -89,7 +89,7 @@ async def drain(request: Request) -> None:
 
 
 class _Upload:
-    """The parts of one upload, as far as they have come."""
+    """The parts of one upload that were received so far."""
 
     def __init__(self, boundary: bytes, job: JobStorage, settings: Settings) -> None:
         self._files: dict[str, tuple[Path, int]] = {
@@ -125,7 +125,7 @@ class _Upload:
             raise Refusal(400, f"the upload is malformed: {error}") from None
 
     def write(self, data: bytes) -> None:
-        """Take in what has come. Raises `Refusal`."""
+        """Parse received bytes. Raises `Refusal`."""
         try:
             self._parser.write(data)
         except FormParserError as error:
@@ -152,7 +152,7 @@ class _Upload:
             with suppress(ValueError):
                 file.close()
 
-    # -- what the parser calls ----------------------------------------------------------------
+    # -- called by the parser -----------------------------------------------------------------
 
     def _begin(self) -> None:
         self._headers = {}

@@ -1,4 +1,4 @@
-"""How long a video is, as its MP4 container says; nothing is decoded."""
+"""The duration of a video, from its MP4 container; nothing is decoded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOT_MP4: Final = "the video is not an MP4 file, or is damaged: {}; record or co
 
 
 def duration_s(path: Path) -> float:
-    """Seconds. Raises `BadInput` if the file is no MP4 with a movie header, and `OSError`."""
+    """The duration in seconds. Raises `BadInput` if there is no MP4 movie header, and `OSError`."""
     with path.open("rb") as file:
         start, end = _box(file, b"moov", 0, os.fstat(file.fileno()).st_size)
         start, end = _box(file, b"mvhd", start, end)
@@ -34,7 +34,7 @@ def duration_s(path: Path) -> float:
 
 
 def _box(file: BinaryIO, kind: bytes, start: int, end: int) -> tuple[int, int]:
-    """Where the contents of the first box of that kind between `start` and `end` are."""
+    """The position of the content of the first box of that kind between `start` and `end`."""
     for _ in range(_MOST_BOXES):
         file.seek(start)
         header = file.read(16)

@@ -1,9 +1,9 @@
 """A process that computes jobs, one after the other: `python -m replay_api.worker`.
 
-Each line of its standard input is the storage of a job, as JSON; it answers each with a line, an
-object that is empty or has an `error` for the user. When its input ends, or nobody reads what it
-answers, it ends as well, whatever it is at: a server that was killed leaves none behind, which
-would still work in a job's directory.
+Each line of its standard input is the storage of a job, as JSON. It answers each with a line: an
+object that is empty, or has an `error` for the user. It ends as soon as its input ends or nobody
+reads its answers, even in the middle of a job, so that a killed server leaves no process that still
+works in the directory of a job.
 """
 
 from __future__ import annotations
