@@ -113,6 +113,32 @@ def test_across_filesystems_an_entry_is_copied_and_then_deleted(root: Path, tmp_
         assert stored(archive) == ["debug__x"]
 
 
+def test_nothing_is_archived_where_the_disk_of_the_archive_is_not_mounted(
+    root: Path, tmp_path: Path
+) -> None:
+    def cleaned(archive: Path) -> str:
+        if not (path := root / "debug" / "x").exists():
+            make_entry(root, "debug/x")
+        _, detail = outcomes(swept(root, EVERYTHING, disposal="archive", archive=archive))[
+            "debug/x"
+        ]
+        assert path.exists() == ("is not mounted" in detail)
+        return detail
+
+    place = tmp_path / "m"
+    for archive in (place, place / "archive"):
+        with mounted(place, "size=16m"):
+            assert cleaned(archive) == f"archived as {archive / 'debug__x'}"
+        assert "mount it, or if the archive is to be on this disk now: rm " in cleaned(archive)
+        assert listing(place) == []
+        with mounted(place, "size=16m"):  # an empty disk is a disk
+            assert cleaned(archive) == f"archived as {archive / 'debug__x'}"
+    assert cleaned(tmp_path / "another") == f"archived as {tmp_path / 'another' / 'debug__x'}"
+    (root / ".tempkeep" / "archive-disk").unlink()
+    assert cleaned(archive) == f"archived as {archive / 'debug__x'}"
+    assert cleaned(archive) == f"archived as {archive / 'debug__x.2'}"
+
+
 def test_where_the_same_disk_is_mounted_twice_it_is_copied_and_frees_nothing(
     root: Path, tmp_path: Path
 ) -> None:

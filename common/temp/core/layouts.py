@@ -49,6 +49,9 @@ LAYOUT: Final = "layout"
 LINKED_FROM: Final = "linked-from"
 """The file in a root's store with the path of the symlink through which it was first used."""
 
+ARCHIVE_DISK: Final = "archive-disk"
+"""The file in a root's store with the path of its archive, if that is on another disk."""
+
 HISTORY: Final = "history.jsonl"
 """The file in a root's store that records its sweeps."""
 

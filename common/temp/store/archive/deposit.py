@@ -19,8 +19,9 @@ from ..system.renaming import rename_new
 from ..trees.contents import state
 from ..trees.writing import dress, dress_held, held
 from .archives import Part
-from .local import Receipt
+from .local import Receipt, device_of
 from .packing import DATA, Workbench
+from .unmounted import check_mounted, note_disk
 
 
 class LocalDeposit(Move):
@@ -76,8 +77,12 @@ class LocalDeposit(Move):
         """Move the entry there by one rename, and return whether that worked; if so, it is kept."""
         with self._failing():
             self._check_place()
+            is_near = device_of(self.shelf) == self.step.entry.device
+            check_mounted(self.shelf, self.root, shares_disk=is_near)
             _make_archive(self.shelf)
-            if self.form != "dir" or not self._shares_disk():
+            if not is_near:
+                note_disk(self.shelf, self.root)
+            if self.form != "dir" or not is_near:
                 return False
             with self._source.opened() as (parent, name):
                 if self._part is not None and self._part(parent, name) is not None:

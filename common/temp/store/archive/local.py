@@ -147,7 +147,7 @@ class LocalArchive(Shelf):
 
     def shares_disk(self, root: Path) -> bool:
         """Whether it is, or will be, on the disk of `root`."""
-        return _device(self.path) == _device(root)
+        return device_of(self.path) == device_of(root)
 
     def droppable(self, root: Path, *, proven: bool = False) -> list[Entry]:
         """The entries that came from `root` and may be deleted; see `Archive`.
@@ -192,7 +192,7 @@ def _plainly(path: str, flags: int) -> int:
     return os.open(path, flags | more)
 
 
-def _device(path: Path) -> int:
+def device_of(path: Path) -> int:
     """The device of `path`, or of its nearest existing parent."""
     for directory in (path, *path.parents):
         with contextlib.suppress(OSError):
