@@ -292,7 +292,9 @@ def test_a_match_that_comes_after_the_plan_stays(root: Path, tmp_path: Path) -> 
     plans = [planned(root, "*.mp4", disposal=one) for one in ("undo", "delete")]
     (entry / "late.mp4").write_text("x")
     age(entry, 49)
-    assert [detail for _, detail in said(execute(plans[0]))] == ["holds what keep_files matches"]
+    assert [detail for _, detail in said(execute(plans[0]))] == [
+        "holds files that keep_files keeps"
+    ]
     assert [status for status, _ in said(execute(plans[1]))] == ["done"]
     assert listing(entry) == ["late.mp4"]
 
@@ -410,7 +412,7 @@ def test_the_faces_say_what_stays(project: Path, capsys: pytest.CaptureFixture[s
     assert tempkeep("temp-status") == 0
     assert "keep: keep files: all that is in it matches" in capsys.readouterr().out
     background = [sys.executable, "-m", "common.temp", "temp-clean", "--background"]
-    assert "1 that keep_files matches stay" in run(background, cwd=project).stdout
+    assert "except 1 path kept by keep_files" in run(background, cwd=project).stdout
     assert listing(project / ".tmp" / NAME) == ["final.mp4"]
 
 

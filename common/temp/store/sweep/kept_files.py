@@ -127,7 +127,9 @@ def take_or_thin(step: Step, facts: Facts) -> Claim | Outcome:
     claim.close()
     if not removed.failures and elsewhere:
         removed.failures.append(("", f"it was thinned out{elsewhere}"))
-    outcome = outcome_of(step, facts, removed, f"{count} that keep_files matches stay")
+    outcome = outcome_of(
+        step, facts, removed, f"except {count} path{'s' * (count > 1)} kept by keep_files"
+    )
     return outcome._replace(stays=outcome.status == "done")
 
 
@@ -160,7 +162,7 @@ def _put_back(claim: Claim, removed: Removed) -> str:
 def check_none_kept(step: Step, facts: Facts) -> None:
     """Raise `NotClaimed` if any files of the entry are kept."""
     if _files_kept_now(step, facts) is not None:
-        raise NotClaimed("holds what keep_files matches")
+        raise NotClaimed("holds files that keep_files keeps")
 
 
 def _files_kept_now(step: Step, facts: Facts) -> FilesKept | None:
@@ -188,7 +190,7 @@ def _thin(claim: Claim, step: Step, facts: Facts, matches: Matches) -> tuple[int
     if not kept.paths:
         return None
     if not kept.rest:
-        raise NotClaimed("all that is in it matches keep_files")
+        raise NotClaimed("everything in it matches keep_files")
     if claim.before is not None:
         # Note this first: even after a kill, it must not be taken for a category of what is kept.
         names = {path.partition("/")[0] for path in kept.paths}
