@@ -580,7 +580,8 @@ def test_arguments_that_cannot_be_used(
 
 def test_nobody_who_answers(entry: Path) -> None:
     assert told_by(*PROGRAM, "temp-clean", "--ask", cwd=entry.parents[2], code=3) == (
-        "nothing was cleaned, because nobody answered; --yes instead of --ask cleans without asking"
+        "nothing was cleaned, because there was no answer; --yes instead of --ask cleans without "
+        "asking"
     )
 
 

@@ -161,7 +161,7 @@ def test_what_a_person_chooses_goes(
     assert left(mono) == [RUN, API, WEB]
     monkeypatch.setattr(sys, "stdin", io.StringIO("all\n"))
     assert tempkeep("clean", "--ask", "--preset", "node") == 3
-    assert "nobody answered; leave out --ask to clean without asking" in capsys.readouterr().err
+    assert "there was no answer; leave out --ask to clean without asking" in capsys.readouterr().err
     assert left(mono) == [RUN, API, WEB]
 
 

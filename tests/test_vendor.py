@@ -257,7 +257,7 @@ def test_what_is_in_its_way_stays(host: Path) -> None:
     way = host / "libs" / "common" / ".temp.tempkeep-vendor"
     way.mkdir()
     (way / "mine.txt").write_text("mine\n")
-    refused(host, ".temp.tempkeep-vendor", "move it away")
+    refused(host, ".temp.tempkeep-vendor", "move them away")
 
 
 @pytest.mark.parametrize("user", [os.geteuid(), 1000])

@@ -54,7 +54,7 @@ class Dialogue:
             if not (answer.endswith("\n") and sys.stdin.isatty()):
                 print(file=self._stream, flush=True)
         if not answer:
-            raise Declined(f"nothing was cleaned, because nobody answered; {self._remedy}")
+            raise Declined(f"nothing was cleaned, because there was no answer; {self._remedy}")
         return answer.strip()
 
     def show(self, steps: Sequence[Step], places: Sequence[str], *, numbered: bool = False) -> None:

@@ -190,7 +190,7 @@ class ExpiringFiles(Ledger):
         if place.refusal or (place.relative is None and mark is None):
             if not os.path.lexists(place.path):
                 return NamedOutcome("missing")
-            why = place.refusal or f"lies outside {self._root} and was never tracked"
+            why = place.refusal or f"is outside {self._root} and was never tracked"
             return NamedOutcome("skipped", why)
         if place.relative is None:
             return delete_whole(

@@ -336,7 +336,9 @@ def _empty(parent: int, name: str, base: str, wanted: Set[str], shown: Path) -> 
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        raise Refused(f"{_shown(shown)} holds what is no part of a copy; move it away") from error
+        raise Refused(
+            f"{_shown(shown)} contains files that are not part of a copy; move them away"
+        ) from error
 
 
 def _tidy(above: int, target: Path, new: _Copy) -> None:

@@ -146,7 +146,7 @@ def test_a_living_process_whose_owner_file_was_emptied_may_hold_any_entry(
         os.truncate(file.rename(owner_file(root)), left)
         assert hold(root, path) == "owner"
         assert swept(root).outcomes == ()
-        assert "what it said is gone" in str(only(root).use)
+        assert "its content is lost" in str(only(root).use)
     assert len(swept(root).done) == 1
 
 

@@ -171,7 +171,7 @@ def read_document(value: object) -> Document:
     """The document in a parsed status. Raises `Unreadable`."""
     said = fields.table(value)
     if said.get("kind") != "status" or said.get("schema") != 1:
-        raise Unreadable("it is no output of `temp-status --format json`")
+        raise Unreadable("it is not the output of `temp-status --format json`")
     if "host" not in said:
         raise Unreadable("it names no host: the tempkeep that wrote it is too old; update that")
     host = _short(fields.words(said, "host"))

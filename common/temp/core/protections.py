@@ -100,7 +100,7 @@ def _keep_last_good(case: Case) -> Reason | None:
     if not wanted:
         return None
     if ending in FAILED:
-        return Reason(KEEP_LAST_GOOD, "silent", f"it {ending}, so it is no good run")
+        return Reason(KEEP_LAST_GOOD, "silent", f"it {ending}, so it is not a good run")
     good = f"of the good {case.entry.label}"
     if ending != "success":
         good = f"{case.entry.label} that may be good ({ending})"

@@ -161,7 +161,7 @@ def _items(stream: _Forward) -> Iterator[Item]:
         if top is None:
             top = head
         if head != top:
-            raise Refused(f"it holds {member.name}, which lies outside of {top}")
+            raise Refused(f"it contains {member.name}, which is outside {top}")
         yield _item(tar, member, path, top, stream)
     while rest := stream.read(_CHUNK):
         if rest.strip(b"\0"):
@@ -172,7 +172,7 @@ def _split(name: str) -> tuple[str, str]:
     """The first part of a member's name, and the rest."""
     head, _, path = name.removeprefix("./").partition("/")
     if head in ("", ".", ".."):
-        raise Refused(f"it holds {name}, which lies outside")
+        raise Refused(f"it contains {name}, which is outside")
     return head, path
 
 

@@ -142,7 +142,7 @@ def _in_package(project: Path, path: str) -> str:
     with contextlib.suppress(OSError):
         held = os.listdir(project / path) if name in _PACKAGES_TOO else ()
         found = next((one for one in sorted(held) if _is_module(one)), "")
-        return f"{found} lies in it, as in a package" if found else ""
+        return f"it contains {found}, like a package" if found else ""
     return ""
 
 

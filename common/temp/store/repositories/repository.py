@@ -86,7 +86,7 @@ def repository_of(tree: str) -> Repository:
     if common is None:
         return Repository(tree, directory, directory)
     if b"\0" in common:
-        raise CannotTell("its commondir is no path")
+        raise CannotTell("its commondir is not a path")
     above = os.path.realpath(os.path.join(directory, os.fsdecode(common.strip())))
     return Repository(tree, directory, above)
 

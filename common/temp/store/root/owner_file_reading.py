@@ -30,7 +30,7 @@ _LONGEST_LINE: Final = 1 << 16
 _LARGEST: Final = 8 << 20
 """The most bytes read of an owner file: a few hundred thousand records."""
 _HALF: Final = "its last line is damaged"
-_EMPTY: Final = "what it said is gone"
+_EMPTY: Final = "its content is lost"
 _MOST_TO_BEGIN: Final = 10
 """The most seconds an owner may take from creating its file to writing the first line."""
 

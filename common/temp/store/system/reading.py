@@ -71,7 +71,7 @@ def _check(status: os.stat_result, most: int, owners: Collection[int]) -> None:
             raise OSError(number, os.strerror(number))
     if not stat.S_ISREG(mode):
         kind = next((name for is_one, name in _KINDS if is_one(mode)), "something else")
-        raise OSError(0, f"it is {kind} and no regular file; move it away")
+        raise OSError(0, f"it is {kind}, not a regular file; move it away")
     if status.st_size > most:
         raise OSError(0, _too_large(most))
     if owners and status.st_uid not in owners:
