@@ -710,7 +710,7 @@ def hostile(tmp_path: Path, kind: str) -> Path:
     ("kind", "said"),
     [
         ("a file", "is not a directory"),
-        ("a link to nowhere", "is a symlink to nowhere"),
+        ("a link to nowhere", "is a dangling symlink"),
         ("a link to itself", "symbolic links"),
         ("a link to everything", "which holds far more; remove the link"),
         ("jobs", "holds jobs, not pipeline"),

@@ -172,7 +172,7 @@ def test_what_was_not_made_for_scratch_is_refused_with_the_remedy_and_stays(
         if kind == "cleaned-runs":  # by the settings, before anybody said what it is
             (base / ".tempkeep" / "owners").mkdir(parents=True)
     before = listing(base)
-    remedy = r"set PERSISTENT_BASE to|move it away|a symlink to nowhere"
+    remedy = r"set PERSISTENT_BASE to|move it away|a dangling symlink"
     for call in (
         TempManager.list_persistent_temps,
         TempManager.create_persistent_dir,

@@ -383,7 +383,7 @@ def test_a_link_to_nowhere_is_said_to_be_one(project: Path) -> None:
     with pytest.raises(StorageError) as refused:
         check_root(project / ".tmp")
     assert str(refused.value) == (
-        f"{project}/.tmp is a symlink to nowhere; remove it or make its target"
+        f"{project}/.tmp is a dangling symlink; mount its disk, make its target, or remove it"
     )
 
 

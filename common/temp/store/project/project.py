@@ -263,7 +263,7 @@ def _look(root: Path) -> os.stat_result | None:
     except FileNotFoundError:
         if os.path.islink(root):
             raise StorageError(
-                0, f"{root} is a symlink to nowhere; remove it or make its target"
+                0, f"{root} is a dangling symlink; mount its disk, make its target, or remove it"
             ) from None
         return None
     except OSError as error:
