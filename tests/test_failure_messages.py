@@ -290,7 +290,8 @@ def test_a_root_that_is_a_file(root: Path, told: Callable[..., str]) -> None:
 def test_a_root_that_is_a_link_to_nowhere(root: Path, told: Callable[..., str]) -> None:
     root.symlink_to("nowhere")
     assert told("temp-status") == (
-        f"problem: project: .tmp: {root} is a dangling symlink; mount its disk, make its target, or remove it"
+        f"problem: project: .tmp: {root} is a dangling symlink; mount its disk, make its target, "
+        "or remove it"
     )
 
 
