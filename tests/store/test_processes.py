@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from common.temp.core.entry import Use
+from common.temp.core.policy import Policy
 from common.temp.errors import TempError
 from common.temp.store.root.forked_helpers import fork_helper
 from common.temp.store.system.processes import processes_inside
@@ -724,6 +725,51 @@ def test_what_the_variables_of_a_process_name_by_a_relative_path_is_in_use(root:
     with subprocess.Popen(["python", "60"], executable=sleep, cwd=root.parent, env=given) as it:
         assert [hold(root, path) for path in entries] == ["process"] * 9 + [""]
         it.kill()
+
+
+MAKES_TEMPORARY = """
+import os, tempfile
+print(os.path.relpath(tempfile.mkdtemp(), ".tmp"), flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("where", [".tmp", ".tmp/work"])
+def test_what_a_process_makes_by_its_tmpdir_is_in_use_and_goes_with_it(
+    root: Path, where: str
+) -> None:
+    make_entry(root, "work/old_1696348800")
+    make_entry(root, "old_1696348800")
+    make_entry(root, "debug/beside")
+    given = environment(TMPDIR=str(root.parent / where))
+    command = [sys.executable, "-c", MAKES_TEMPORARY]
+    with subprocess.Popen(
+        command,
+        cwd=root.parent,
+        env=given,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as it:
+        assert it.stdout is not None
+        made = it.stdout.readline().strip()
+        (use,) = (one.use for one in scanned(root).values() if one.path == made)
+        assert use is not None
+        assert use.who.startswith(f"pid {it.pid} (python")
+        assert "may have made it (TMPDIR), so the entry counts as in use until" in use.who
+        gone = {outcome.step.entry.path for outcome in swept(root).done}
+        assert gone == {"work/old_1696348800", "old_1696348800", "debug/beside"}
+        assert os.listdir(root / made) == []
+        assert swept(root, Policy(max_age=0.0, foreign_for=0.0)).done != ()  # left by it, long ago
+        it.kill()
+
+
+def test_a_shell_that_waits_makes_nothing_by_its_tmpdir(root: Path) -> None:
+    given = environment(TMPDIR=str(root))
+    with subprocess.Popen(["sh"], stdin=subprocess.PIPE, cwd="/", env=given) as shell:
+        make_entry(root, "tmpabc")
+        assert [outcome.step.entry.path for outcome in swept(root).done] == ["tmpabc"]
+        shell.kill()
 
 
 def test_a_file_that_is_open_to_read_and_append_is_in_use(root: Path) -> None:

@@ -17,13 +17,16 @@ class Use(NamedTuple):
 
     `how` is the kind of evidence: a live owner, a lock on the directory, a process using it, or an
     owner that cannot be checked on this platform. `mine` means the calling process (for `process`,
-    something it has open itself); `whole` means that the entire directory is needed.
+    something it has open itself); `whole` means that the entire directory is needed. Of a directory
+    in which a process makes entries, only those are in use that changed `since` (seconds since
+    1970).
     """
 
     how: Literal["owner", "lock", "process", "unknown"]
     who: str
     mine: bool = False
     whole: bool = False
+    since: float = 0.0
 
 
 Ending = Literal["", "unknown", "running", "success", "failed", "died", "given up"]

@@ -21,7 +21,7 @@ from ..root.pinning import Pins
 from ..system import at
 from ..system.hidden_processes import blindness, unseen
 from ..system.mounts import mounts_below
-from ..system.processes import processes_inside
+from ..system.processes import MADE_IN, processes_inside
 from ..system.space import space_of
 from ..trees.measured import NOTHING, Inside
 from .entry_times import times_of
@@ -127,7 +127,7 @@ def _protected(
             leases.use_of(entry.path, now, entry.last)
             or entry.use
             or busy.get(entry.path)
-            or above.use_of(entry.path, busy)
+            or above.use_of(entry.path, busy, entry)
             or (unseen(now, entry.last, lambda: leases.foreign_for) if is_blind else None)
         )
         pin, made_by = pins.of(entry.path), leases.maker_of(entry.path)
@@ -230,11 +230,15 @@ def busy_entries(root: Path) -> dict[str, Use]:
     """The uses of entries by processes that work inside them, by every path that may be an entry.
 
     For a process that works directly in a possible category, the key with a trailing slash is set
-    as well.
+    as well. For one that makes its temporary files in the root or a category, the key is that
+    directory and `MADE_IN`.
     """
     busy: dict[str, Use] = {}
     found = processes_inside(root).items()
     for place, use in sorted(found, key=lambda one: one[1].mine):  # other processes first
+        if place.endswith(MADE_IN):
+            busy[place] = use
+            continue
         top, _, rest = place.partition("/")
         busy.setdefault(top, use)
         busy.setdefault(f"{top}/{rest.partition('/')[0]}", use)

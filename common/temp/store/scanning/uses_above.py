@@ -9,13 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from ...core.entry import Use
+from ...core.entry import Entry, Use
+from ...core.units import HOUR
 from ..root.leases import Leases
 from ..root.listing import holds_only_stamped, is_certain_category
 from ..system.environments import is_environment
 from ..system.locks import is_locked_at, is_root_locked
+from ..system.processes import MADE_IN
 
 _RELIED_ON_SECONDS: Final = 1.0
+
+_COARSE_SECONDS: Final = 2.0
+"""By how much the start of a process and the time of a file made then may seem to differ."""
 
 
 class Above:
@@ -34,11 +39,14 @@ class Above:
         self._is_certain: dict[str, bool] = {}
         self._locks: dict[str, tuple[float, Use | None]] = {}
 
-    def use_of(self, path: str, busy: Mapping[str, Use]) -> Use | None:
-        """The use of what the entry at `path` lies in; `busy` is as from `busy_entries`."""
+    def use_of(self, path: str, busy: Mapping[str, Use], entry: Entry | None = None) -> Use | None:
+        """The use of what the entry at `path` lies in; `busy` is as from `busy_entries`. Without
+        the `entry` itself, it may be any.
+        """
         category = path.rpartition("/")[0]
-        if not category:
-            return self._lock_on("")
+        use = self._made_by(busy.get(category + MADE_IN), entry)
+        if use is not None or not category:
+            return use or self._lock_on("")
         if category not in self._is_certain:
             place = self._root / category
             self._is_certain[category] = is_certain_category(place, ()) or (
@@ -51,6 +59,20 @@ class Above:
             if use is not None and not is_environment(os.path.join(self._root, category)):
                 use = None
         return use or self._lock_on(category) or self._lock_on("")
+
+    def _made_by(self, maker: Use | None, entry: Entry | None) -> Use | None:
+        """The use by a process that makes entries beside this one, if it may have made it."""
+        if maker is None:
+            return None
+        foreign_for = self._leases.foreign_for
+        if entry is not None:
+            is_older = (entry.arrived or entry.last) + _COARSE_SECONDS < maker.since
+            is_left = not entry.partial and time.time() - entry.last >= foreign_for
+            if is_older or is_left:
+                return None
+        hours = f"{foreign_for / HOUR:g} h"
+        who = f"{maker.who}, so the entry counts as in use until it has been unchanged for {hours}"
+        return maker._replace(who=who)
 
     def _lock_on(self, category: str) -> Use | None:
         asked_at, use = self._locks.get(category, (float("-inf"), None))

@@ -195,7 +195,8 @@ class Facts:
             return ""
         if time.monotonic() - self._looked_at > _CHECK_SECONDS:
             self._look_at_processes()
-        use = self._busy.get(entry.path) or self._above.use_of(entry.path, self._busy)
+        use = self._busy.get(entry.path)
+        use = use or self._above.use_of(entry.path, self._busy, entry)
         if use is None:
             use = unseen(time.time(), entry.last, lambda: self.leases.foreign_for)
             if use is not None and self._own_book(entry) is not None:

@@ -19,6 +19,9 @@ _MODULES: Final = (b"PYTHONPATH", b"NODE_PATH", b"CLASSPATH", b"PERL5LIB", b"RUB
 NAMES: Final = (*_ACTIVE, *_TEMPORARY, *_MODULES, b"PATH")
 """The variables whose values `told_by` takes, in this order."""
 
+TEMPORARY: Final = slice(len(_ACTIVE), len(_ACTIVE) + len(_TEMPORARY))
+"""Where in these values the directories for temporary files are."""
+
 
 def is_environment(directory: AnyStr) -> bool:
     """Whether `directory` is a virtual environment or a conda environment."""

@@ -21,6 +21,7 @@ from .mount_views import ESCAPED_NEWLINE, View, Views
 from .mounts import unescape
 from .procfs import spell_command
 from .sockets import Sockets
+from .temporary_files import TemporaryFiles
 
 ASKING: Final = ("-c", "tempkeep.asks=1")
 """The first options of a `git` that this program starts only to query an entry."""
@@ -38,7 +39,10 @@ _MOST_WORDS: Final = 1 << 17
 """How many words of a command line are searched for paths: with so many, the kernel allows only
 about sixteen bytes each."""
 
+MADE_IN: Final = "//"
+"""Ends the key of a directory in which a process makes entries: no path ends with it."""
 
+_MADE_IN: Final = MADE_IN.encode()
 _WORKS: Final = "works in it"
 _RUNS: Final = "runs a program in it"
 
@@ -62,16 +66,17 @@ def processes_inside(root: Path) -> dict[str, Use]:
     """
     # The command line of a command of this program names entries to clean, that of a service paths
     # that it uses.
-    return processes_around(root, (), own_words="invoke" not in sys.modules)[0]
+    return processes_around(root, (), own_words="invoke" not in sys.modules, makers=True)[0]
 
 
 def processes_around(
-    root: Path, bystanders: Collection[str], *, own_words: bool = False
+    root: Path, bystanders: Collection[str], *, own_words: bool = False, makers: bool = False
 ) -> tuple[dict[str, Use], dict[str, Use]]:
     """The result of `processes_inside`, and the same without the processes `bystanders`.
 
     The second also has the key "" if a process works in `root` itself. The paths on the command
-    line of this process count only with `own_words`.
+    line of this process count only with `own_words`. With `makers`, the first also has the
+    directories in which processes make temporary files, each followed by `MADE_IN`.
     """
     if not os.path.isdir("/proc/self/fd"):
         return {}, {}
@@ -90,7 +95,8 @@ def processes_around(
             look.at(pid)
     look.at(own)  # last: other processes take precedence
     look.at_sockets()
-    return respelled(look.found, spell), needed
+    made_in = look.temporary.found.items() if makers else ()
+    return respelled({**look.found, **{at + _MADE_IN: use for at, use in made_in}}, spell), needed
 
 
 class _Look:
@@ -108,6 +114,7 @@ class _Look:
         self._placed: dict[tuple[int, bytes], tuple[bytes, ...]] = {}
         self._named = Words(self._views)
         self._told: dict[tuple[int, bytes, tuple[bytes, ...]], list[environments.Told]] = {}
+        self.temporary = TemporaryFiles(self._views.followed)
         self._is_own = False
         self._pid = self._thread = ""
         self._views_here: tuple[View, ...] = ()
@@ -311,6 +318,8 @@ class _Look:
                 self._told[known] = list(found)
             for relative, clause, whole in self._told[known]:
                 self._note(relative, clause, whole=whole)
+        views, is_ours = self._views_here, self._views_here is self._views_of_us
+        self.temporary.take_in(self._pid, self._who, bases, values, views, is_ours=is_ours)
 
     def _take_in_open(self, cwd: bytes) -> None:
         for name, path in procfs.open_files(self._thread):

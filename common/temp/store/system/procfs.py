@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -161,6 +162,16 @@ def is_helper(pid: str) -> bool:
             return True
     _helpers.pop(pid, None)
     return False
+
+
+def started_at(pid: str) -> float:
+    """When the process was started, in seconds since 1970; 0.0 if unknown."""
+    try:
+        ticks = int(_facts(pid)[_START])
+    except (OSError, IndexError, ValueError):
+        return 0.0
+    running = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - running
 
 
 def _facts(pid: str) -> list[bytes]:
