@@ -703,13 +703,14 @@ def test_what_the_variables_of_a_process_name_by_a_relative_path_is_in_use(root:
         "tmp",
         "python",
         "node",
+        "libraries",
         "not",
     )
     entries = [make_entry(root, f"work/{name}") for name in named]
     for path in entries:
         (path / "bin").mkdir()
         (path / "bin" / "python").symlink_to(sleep)
-        if path.name in ("toolchain", "tmp", "python", "node"):
+        if path.name in ("toolchain", "tmp", "python", "node", "libraries"):
             continue  # what was unpacked there is no environment
         if path.name.startswith("conda"):
             (path / "conda-meta").mkdir()
@@ -719,11 +720,12 @@ def test_what_the_variables_of_a_process_name_by_a_relative_path_is_in_use(root:
     given = {"PATH": ".tmp/work/path/bin:.tmp/work/conda_path/bin::.tmp/work/toolchain/bin"}
     given |= {"TMPDIR": ".tmp/work/tmp", "NODE_PATH": ".tmp/work/node"}
     given["PYTHONPATH"] = f"lib::{root}/work/python/bin"
+    given["LD_LIBRARY_PATH"] = ".tmp/work/libraries/bin"
     given |= {"VIRTUAL_ENV": ".tmp/work/active", "CONDA_PREFIX": ".tmp/work/conda"}
     given["_"] = ".tmp/work/program/bin/python"
     given = {"FIRST": "x" * 90_000, "SECOND": "x" * 90_000, **given}
     with subprocess.Popen(["python", "60"], executable=sleep, cwd=root.parent, env=given) as it:
-        assert [hold(root, path) for path in entries] == ["process"] * 9 + [""]
+        assert [hold(root, path) for path in entries] == ["process"] * 10 + [""]
         it.kill()
 
 

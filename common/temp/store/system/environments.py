@@ -13,8 +13,12 @@ MARKS: Final = ("pyvenv.cfg", os.path.join("conda-meta", "history"))
 
 _ACTIVE: Final = (b"VIRTUAL_ENV", b"CONDA_PREFIX")
 _TEMPORARY: Final = (b"TMPDIR", b"TMP", b"TEMP")
-_MODULES: Final = (b"PYTHONPATH", b"NODE_PATH", b"CLASSPATH", b"PERL5LIB", b"RUBYLIB")
-"""Where interpreters find modules. They close a file once it is read, and may read others later."""
+_MODULES: Final = (
+    *(b"PYTHONPATH", b"PYTHONHOME", b"NODE_PATH", b"CLASSPATH", b"PERL5LIB", b"RUBYLIB"),
+    *(b"GEM_PATH", b"GEM_HOME", b"R_LIBS", b"R_LIBS_USER", b"JULIA_DEPOT_PATH", b"LD_LIBRARY_PATH"),
+)
+"""Where interpreters find modules, and the loader libraries. They close a file once it is read, and
+may read others later."""
 
 NAMES: Final = (*_ACTIVE, *_TEMPORARY, *_MODULES, b"PATH")
 """The variables whose values `told_by` takes, in this order."""
