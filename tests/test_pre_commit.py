@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.installing import only_once
 from tests.support import REPOSITORY, environment, make_entry
 
 HOOKS = ".pre-commit-hooks.yaml"
@@ -28,11 +30,12 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def call(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def call(shared: Path) -> Run:
     """Runs a command with a home of its own for pre-commit, and this package only where that has
     installed it.
     """
-    home = tmp_path_factory.mktemp("pre-commit")
+    home = shared / "pre-commit home"
+    home.mkdir(parents=True, exist_ok=True)
     (home / "gitconfig").write_text("[user]\n\tname = t\n\temail = t@example.org\n")
     more = {
         "PRE_COMMIT_HOME": str(home / "store"),
@@ -54,9 +57,18 @@ def pre_commit(*arguments: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def installed(call: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A work tree with both hooks installed, from a clone of what lies here."""
-    clone = tmp_path_factory.mktemp("clone")
+def installed(call: Run, shared: Path) -> Path:
+    """A work tree with both hooks installed, from a clone of this repository: one for the run."""
+    work = shared / "pre-commit work"
+    with only_once(work) as is_missing:
+        if is_missing:
+            install(call, shared / "pre-commit clone", work)
+    return work
+
+
+def install(call: Run, clone: Path, work: Path) -> None:
+    """Make the clone, and a work tree with its hooks. Skips without a package registry."""
+    clone.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", HOOKS):
         shutil.copy2(REPOSITORY / name, clone)
     ignored = shutil.ignore_patterns("__pycache__")
@@ -65,16 +77,17 @@ def installed(call: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
         assert call("git", *command, cwd=clone).returncode == 0
     revision = call("git", "rev-parse", "HEAD", cwd=clone).stdout.strip()
-    work = tmp_path_factory.mktemp("work")
+    fresh = Path(tempfile.mkdtemp(dir=clone.parent)) / "work"
+    fresh.mkdir()
     config = CONFIG.format(repository=clone, revision=revision)
-    (work / ".pre-commit-config.yaml").write_text(config)
+    (fresh / ".pre-commit-config.yaml").write_text(config)
     for command in (["init", "-q"], ["add", "-A"]):
-        assert call("git", *command, cwd=work).returncode == 0
-    done = call(*pre_commit("install", "--install-hooks"), cwd=work)
+        assert call("git", *command, cwd=fresh).returncode == 0
+    done = call(*pre_commit("install", "--install-hooks"), cwd=fresh)
     if done.returncode and any(said in done.stdout for said in OFFLINE):
         pytest.skip("needs a package registry to make pre-commit's environment")
     assert done.returncode == 0, done.stdout + done.stderr
-    return work
+    fresh.rename(work)
 
 
 @pytest.fixture

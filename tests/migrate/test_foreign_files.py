@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.installing import only_once
 from tests.support import run
 
 FILES = 510
@@ -69,11 +70,24 @@ class Tree(NamedTuple):
         return self.git("diff", "--name-only", "--no-renames").splitlines()
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    base = tmp_path_factory.mktemp("foreign")
-    top, temp = base / "tree", base / "temp"
+@pytest.fixture
+def tree(shared: Path, tmp_path: Path) -> Tree:
+    """A tree for one test, copied from one for the run."""
+    original = shared / "foreign files"
+    with only_once(original) as is_missing:
+        if is_missing:
+            made = copied(shared / "foreign")
+            made.top.rename(original)
+    top, temp = tmp_path / "tree", tmp_path / "temp"
+    shutil.copytree(original, top, symlinks=True)
     temp.mkdir(mode=0o700)
+    return Tree(top, temp, len([*top.rglob("*.py")]) - 1)  # without ours
+
+
+def copied(base: Path) -> Tree:
+    """The files in a new repository in `base`."""
+    top, temp = base / "tree", base / "temp"
+    temp.mkdir(mode=0o700, parents=True)
     files = chosen()
     for source, place in files:
         (top / place).parent.mkdir(parents=True, exist_ok=True)
@@ -125,21 +139,18 @@ def test_foreign_files_are_looked_at_without_a_crash(
 def test_what_is_rewritten_compiles_and_a_second_run_finds_nothing_to_rewrite(
     tree: Tree, flags: tuple[str, ...], figure: Callable[[str], None]
 ) -> None:
-    try:
-        document = tree.migrate("--write", *flags)
-        changed = tree.changed()
+    document = tree.migrate("--write", *flags)
+    changed = tree.changed()
 
-        converted = {one["path"] for one in document["findings"] if one["status"] == "converted"}
-        assert converted >= {name for name in changed if name.endswith(".py")}
-        assert len(changed) == document["summary"]["changed"]
-        assert OURS in changed
-        assert [name for name in changed if not compiles(tree.top / name)] == []
-        figure(f"foreign files: {len(changed)} rewritten{' with --unsafe' if flags else ''}")
+    converted = {one["path"] for one in document["findings"] if one["status"] == "converted"}
+    assert converted >= {name for name in changed if name.endswith(".py")}
+    assert len(changed) == document["summary"]["changed"]
+    assert OURS in changed
+    assert [name for name in changed if not compiles(tree.top / name)] == []
+    figure(f"foreign files: {len(changed)} rewritten{' with --unsafe' if flags else ''}")
 
-        texts = {name: (tree.top / name).read_bytes() for name in changed}
-        again = tree.migrate("--write", "--allow-dirty", *flags)
-        assert again["summary"]["converted"] == 0
-        assert tree.changed() == changed
-        assert {name: (tree.top / name).read_bytes() for name in changed} == texts
-    finally:
-        tree.git("checkout", "--quiet", ".")
+    texts = {name: (tree.top / name).read_bytes() for name in changed}
+    again = tree.migrate("--write", "--allow-dirty", *flags)
+    assert again["summary"]["converted"] == 0
+    assert tree.changed() == changed
+    assert {name: (tree.top / name).read_bytes() for name in changed} == texts
