@@ -766,6 +766,21 @@ def test_what_a_process_makes_by_its_tmpdir_is_in_use_and_goes_with_it(
         it.kill()
 
 
+@pytest.mark.parametrize("where", [".tmp", ".tmp/work"])
+def test_what_a_process_makes_where_it_works_is_in_use(root: Path, where: str) -> None:
+    make_entry(root, "work/old_1696348800")
+    code = "import os, time; os.mkdir('made'); os.mkdir(f'made_{time.time():.0f}')"
+    with process(f"{code}; print(1, flush=True); input()", cwd=root.parent / where) as it:
+        gone = {outcome.step.entry.path.rpartition("/")[2] for outcome in swept(root).done}
+        assert "old_1696348800" in gone
+        assert "made" not in gone
+        assert len(gone) == 2  # a helper has made the one with a time in its name, or leased it
+        (entry,) = scanned(root).values()
+        assert entry.use is not None
+        assert f"pid {it.pid} (python" in entry.use.who
+    assert [outcome.status for outcome in swept(root).outcomes] == ["done"]
+
+
 def test_a_shell_that_waits_makes_nothing_by_its_tmpdir(root: Path) -> None:
     given = environment(TMPDIR=str(root))
     with subprocess.Popen(["sh"], stdin=subprocess.PIPE, cwd="/", env=given) as shell:

@@ -158,10 +158,10 @@ def test_a_directory_that_a_command_line_names_by_links_is_in_use_and_so_are_the
 
 
 def test_a_directory_that_a_command_line_names_from_within_the_root_is_in_use(root: Path) -> None:
-    path, other = make_entry(root, "work/served"), make_entry(root, "work/other")
+    path, other = make_entry(root, "work/served"), make_entry(root, "work/other_1696348800")
     with ready(sys.executable, "-c", WAITS, "served", cwd=root / "work"):
         assert (hold(root, path), hold(root, other)) == ("process", "")
-        assert [done.step.entry.path for done in swept(root).done] == ["work/other"]
+        assert [done.step.entry.path for done in swept(root).done] == ["work/other_1696348800"]
     assert len(swept(root).done) == 1
 
 

@@ -230,8 +230,8 @@ def busy_entries(root: Path) -> dict[str, Use]:
     """The uses of entries by processes that work inside them, by every path that may be an entry.
 
     For a process that works directly in a possible category, the key with a trailing slash is set
-    as well. For one that makes its temporary files in the root or a category, the key is that
-    directory and `MADE_IN`.
+    as well. For one that may make entries in the root or a category, the key is that directory and
+    `MADE_IN`.
     """
     busy: dict[str, Use] = {}
     found = processes_inside(root).items()

@@ -19,7 +19,7 @@ from ..system.processes import MADE_IN
 
 _RELIED_ON_SECONDS: Final = 1.0
 
-_COARSE_SECONDS: Final = 2.0
+_COARSE_SECONDS: Final = 0.1
 """By how much the start of a process and the time of a file made then may seem to differ."""
 
 
@@ -61,14 +61,16 @@ class Above:
         return use or self._lock_on(category) or self._lock_on("")
 
     def _made_by(self, maker: Use | None, entry: Entry | None) -> Use | None:
-        """The use by a process that makes entries beside this one, if it may have made it."""
+        """The use by a process that may have made the entry; not one with a stamp in its name,
+        which is made by a helper, and leased if that is ours.
+        """
         if maker is None:
             return None
         foreign_for = self._leases.foreign_for
         if entry is not None:
             is_older = (entry.arrived or entry.last) + _COARSE_SECONDS < maker.since
             is_left = not entry.partial and time.time() - entry.last >= foreign_for
-            if is_older or is_left:
+            if entry.stamp is not None or is_older or is_left:
                 return None
         hours = f"{foreign_for / HOUR:g} h"
         who = f"{maker.who}, so the entry counts as in use until it has been unchanged for {hours}"

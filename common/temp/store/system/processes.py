@@ -17,11 +17,11 @@ from .command_lines import Words, modules_in
 from .detached_mounts import Detached
 from .kernel_files import held_by_kernel
 from .letter_case import as_listed, respelled
+from .makers import Makers
 from .mount_views import ESCAPED_NEWLINE, View, Views
 from .mounts import unescape
 from .procfs import spell_command
 from .sockets import Sockets
-from .temporary_files import TemporaryFiles
 
 ASKING: Final = ("-c", "tempkeep.asks=1")
 """The first options of a `git` that this program starts only to query an entry."""
@@ -76,7 +76,7 @@ def processes_around(
 
     The second also has the key "" if a process works in `root` itself. The paths on the command
     line of this process count only with `own_words`. With `makers`, the first also has the
-    directories in which processes make temporary files, each followed by `MADE_IN`.
+    directories in which processes may make entries, each followed by `MADE_IN`.
     """
     if not os.path.isdir("/proc/self/fd"):
         return {}, {}
@@ -95,7 +95,7 @@ def processes_around(
             look.at(pid)
     look.at(own)  # last: other processes take precedence
     look.at_sockets()
-    made_in = look.temporary.found.items() if makers else ()
+    made_in = look.makers.found.items() if makers else ()
     return respelled({**look.found, **{at + _MADE_IN: use for at, use in made_in}}, spell), needed
 
 
@@ -114,7 +114,7 @@ class _Look:
         self._placed: dict[tuple[int, bytes], tuple[bytes, ...]] = {}
         self._named = Words(self._views)
         self._told: dict[tuple[int, bytes, tuple[bytes, ...]], list[environments.Told]] = {}
-        self.temporary = TemporaryFiles(self._views.followed)
+        self.makers = Makers(self._views.followed)
         self._is_own = False
         self._pid = self._thread = ""
         self._views_here: tuple[View, ...] = ()
@@ -319,7 +319,7 @@ class _Look:
             for relative, clause, whole in self._told[known]:
                 self._note(relative, clause, whole=whole)
         views, is_ours = self._views_here, self._views_here is self._views_of_us
-        self.temporary.take_in(self._pid, self._who, bases, values, views, is_ours=is_ours)
+        self.makers.take_in(self._pid, self._who, bases, values, views, is_ours=is_ours)
 
     def _take_in_open(self, cwd: bytes) -> None:
         for name, path in procfs.open_files(self._thread):

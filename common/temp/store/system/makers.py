@@ -1,13 +1,13 @@
-"""Processes whose `TMPDIR` is the root or a directory of it: entries made there may be theirs.
+"""Processes that may make entries: their `TMPDIR` or working directory is the root or a category.
 
-Such a process makes entries by names that nothing else shows, and need not keep files in them open.
+Nothing else shows the names of these entries, and the process need not keep files in them open.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ...core.entry import Use
 from . import procfs
@@ -15,8 +15,8 @@ from .environments import TEMPORARY
 from .mount_views import View
 
 
-class TemporaryFiles:
-    """Finds, for one root, the directories in which processes make their temporary files."""
+class Makers:
+    """Finds, for one root, the directories in which processes may make entries."""
 
     def __init__(self, followed: Callable[[bytes], Iterable[bytes]]) -> None:
         """`followed` returns the paths that a path in our mount namespace leads to."""
@@ -29,27 +29,27 @@ class TemporaryFiles:
         self,
         pid: str,
         who: Callable[[str], str],
-        bases: Collection[bytes],
+        bases: Sequence[bytes],
         values: tuple[bytes, ...],
         views: tuple[View, ...],
         *,
         is_ours: bool,
     ) -> None:
-        """Record where process `pid` makes temporary files. `values` are its variables, relative
-        to `bases`; `views` are what it sees of the root, if that `is_ours` by the paths of this
-        process. Processes that only wait, such as shells and the ancestors of this one, do not
-        count.
+        """Record where process `pid` may make entries. `values` are its variables, relative to
+        `bases`, of which the first is its working directory; `views` are what it sees of the root,
+        if that `is_ours` by the paths of this process. Processes that only wait, such as shells and
+        the ancestors of this one, do not count.
         """
         named = [os.path.join(base, one) for one in values[TEMPORARY] if one for base in bases]
-        tops = {top for path in named for top in self._tops_of(path, views, is_ours)}
-        if not tops or pid in self._waiting:
-            return
-        since = procfs.started_at(pid)
-        for top in tops:
-            known = self.found.get(top)
-            if known is None or since < known.since:
-                said = who("may have made it (TMPDIR)")
-                self.found[top] = Use("unknown", said, since=since)
+        ways = [(path, "may have made it (TMPDIR)") for path in named]
+        ways.append((bases[0], "works beside it, and may have made it"))
+        for path, clause in ways:
+            for top in self._tops_of(path, views, is_ours):
+                if pid in self._waiting:
+                    return
+                since, known = procfs.started_at(pid), self.found.get(top)
+                if known is None or since < known.since:
+                    self.found[top] = Use("unknown", who(clause), since=since)
 
     def _tops_of(self, path: bytes, views: tuple[View, ...], is_ours: bool) -> Collection[bytes]:
         known = id(views), path, b"1" if is_ours else b""
@@ -62,6 +62,6 @@ class TemporaryFiles:
 
     @functools.cached_property
     def _waiting(self) -> frozenset[str]:
-        from .bystanders import bystanders  # few processes have a TMPDIR in scratch
+        from .bystanders import bystanders  # few processes work directly in a root
 
         return bystanders()
