@@ -264,7 +264,8 @@ def test_a_process_that_shows_nothing_is_named(hides: bool) -> None:
 def test_a_socket_s_file_that_nobody_listens_at_is_not_in_use(short_root: Path) -> None:
     with socket.socket(socket.AF_UNIX) as it:
         it.bind(str(short_root / "work" / "agent" / "s"))
-    assert processes_inside(short_root) == {}
+    found = processes_inside(short_root).keys()  # the commands of other tests name `.tmp/work`
+    assert not {place for place in found if place.startswith("work/agent")}
 
 
 # -- what is deep, mirrored or mounted ----------------------------------------------------------
@@ -347,7 +348,7 @@ def test_a_filesystem_that_another_mount_namespace_has_in_an_entry_keeps_it(root
 
 
 def test_a_file_that_a_process_gave_to_io_uring_keeps_its_entry(root: Path) -> None:
-    path = make_entry(root, "work/db")
+    path = make_entry(root, "work/ring")
     code = f"""
 import ctypes, os
 call = ctypes.CDLL(None).syscall
