@@ -40,8 +40,11 @@ def test_by_default_it_is_shown_and_nothing_is_written(
             "--as: expected one of systemd, cron, launchd, windows, ",
         ),
         (("--install", "--remove"), "--install, --remove and --print exclude each other; "),
-        (("--every", "1d"), "{project}: no limit is configured, so a scheduled clean would take "),
-        (("--every", "7h", "--as", "cron", "--strategy", "moderate"), "--every: cron cannot say "),
+        (
+            ("--every", "1d"),
+            "{project}: no limit is configured, so a scheduled clean would remove ",
+        ),
+        (("--every", "7h", "--as", "cron", "--strategy", "moderate"), "--every: cron cannot run "),
     ],
 )
 def test_what_cannot_be_scheduled_is_refused_in_one_line(
@@ -87,7 +90,7 @@ def test_a_machine_without_any_scheduler_is_told(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert tempkeep(*EVERY) == 2
-    assert "found neither systemd for this user nor a crontab" in capsys.readouterr().err
+    assert "found neither systemd for this user nor crontab" in capsys.readouterr().err
     assert tempkeep(*EVERY, "--as", "cron", "--install") == 2
     assert "--as cron: there is no crontab; choose another" in capsys.readouterr().err
     assert tempkeep("temp-schedule", "--remove") == 0

@@ -91,12 +91,12 @@ def test_what_cron_cannot_say_is_refused_with_what_is_nearest(every: int, neares
     with pytest.raises(InvalidSettings) as raised:
         cron.line(Job("/p", ("/x",), every))
     assert str(raised.value) == (
-        f"--every: cron cannot say every {spell_interval(every)} exactly; choose {nearest}"
+        f"--every: cron cannot run a job exactly every {spell_interval(every)}; choose {nearest}"
     )
 
 
 def test_a_command_that_is_too_long_for_cron_is_refused() -> None:
-    with pytest.raises(InvalidSettings, match="the command is longer than cron takes"):
+    with pytest.raises(InvalidSettings, match="the command is too long for cron"):
         cron.line(Job("/p" + "x" * 1000, ("/x",), 60))
 
 
@@ -129,7 +129,7 @@ def test_a_last_line_without_an_end_gets_one() -> None:
     "lines", [BLOCK[:1], BLOCK[2:], [BLOCK[2], BLOCK[0]], [*BLOCK, *BLOCK], [*BLOCK, BLOCK[2]]]
 )
 def test_marks_that_do_not_match_are_left_to_a_person(lines: list[str]) -> None:
-    with pytest.raises(Refused, match="repair them with `crontab -e`"):
+    with pytest.raises(Refused, match="repair it with `crontab -e`"):
         cron.replaced("\n".join([*lines, ""]).encode(), JOB, [])
 
 

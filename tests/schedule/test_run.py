@@ -135,7 +135,9 @@ def test_without_any_limit_it_takes_nothing(
     assert tempkeep("temp-clean", "--yes", "--scheduled") == 2
     assert path.exists()
     assert " exit 2: error: " in log(project)[-1]
-    assert "no limit is configured, so a scheduled clean would take everything" in log(project)[-1]
+    assert (
+        "no limit is configured, so a scheduled clean would remove everything" in log(project)[-1]
+    )
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -168,7 +170,10 @@ def test_where_its_project_is_gone_it_does_not_clean_the_one_around_it(
     (project / "inner").mkdir()
     monkeypatch.chdir(project / "inner")
     assert tempkeep(*CLEAN) == 3
-    assert "a scheduled clean uses none above it; remove its schedule" in capsys.readouterr().err
+    assert (
+        "a scheduled clean ignores projects above it; remove its schedule"
+        in capsys.readouterr().err
+    )
     assert path.exists()
 
 

@@ -52,7 +52,7 @@ def test_the_arguments_are_quoted_as_windows_programs_read_them() -> None:
 
 def test_what_the_task_scheduler_cannot_say_is_refused() -> None:
     windows.xml(Job("C:\\p", ("x",), 31 * 1440))
-    with pytest.raises(InvalidSettings, match="takes 31d at most, got 32d"):
+    with pytest.raises(InvalidSettings, match="accepts at most 31d, got 32d"):
         windows.xml(Job("C:\\p", ("x",), 32 * 1440))
 
 

@@ -22,10 +22,10 @@ _LONGEST_NOTE: Final = 64
 def main() -> None:
     """Clean the project in the working directory, if a clean is due.
 
-    The result goes to the log of the root, like that of a scheduled clean. Prints nothing, even if
-    it cannot clean.
+    The result goes to the log of the root, as for a scheduled clean. Nothing is printed, even if it
+    cannot clean.
     """
-    # Descriptors inherited from the caller would keep its leases and pipes open.
+    # Inherited descriptors would keep the caller's leases and pipes open.
     os.closerange(3, os.sysconf("SC_OPEN_MAX") if hasattr(os, "sysconf") else 1024)
     project = absolute(None)
     try:

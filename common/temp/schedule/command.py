@@ -71,7 +71,7 @@ def schedule(arguments: ScheduleArguments) -> int:
     scheduler.show(job)  # if it cannot express the job, it raises before anything changes
     for where in scheduler.install(job):
         print(f"installed {plain(where)}")
-    # With two schedulers, cleans would run twice.
+    # With a job in two schedulers, each clean would run twice.
     for other in SCHEDULERS.values():
         if other is not scheduler:
             _remove_from(other, job)
@@ -86,8 +86,8 @@ def schedule(arguments: ScheduleArguments) -> int:
 def _say_if_dry(settings: Settings) -> None:
     if settings.dry_run:
         print(
-            "dry_run is configured, so each run only says what it would do; remove that setting to "
-            "clean",
+            "dry_run is configured, so each run only says what it would do; remove that setting "
+            "to clean",
             file=sys.stderr,
         )
 
@@ -117,7 +117,7 @@ def _remove_from(scheduler: Scheduler, job: Job) -> int:
 
 
 def _chosen(arguments: ScheduleArguments) -> Scheduler:
-    """The requested scheduler, or else that of the machine. Raises `InvalidSettings`."""
+    """The requested scheduler, or else the one of this machine. Raises `InvalidSettings`."""
     if arguments.kind is not None:
         scheduler = SCHEDULERS[arguments.kind]
         if arguments.install and (why := scheduler.why_not()):
@@ -129,6 +129,6 @@ def _chosen(arguments: ScheduleArguments) -> Scheduler:
     found = [one for one in SCHEDULERS.values() if not one.PLATFORMS and not one.why_not()]
     if not found:
         raise InvalidSettings(
-            "found neither systemd for this user nor a crontab; --as chooses the scheduler to print"
+            "found neither systemd for this user nor crontab; choose a scheduler to print with --as"
         )
     return found[0]

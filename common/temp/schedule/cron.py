@@ -14,7 +14,7 @@ NAME = "cron"
 PLATFORMS: tuple[str, ...] = ()
 HAS_FILES = False
 _MOST_BYTES: Final = 998
-"""The longest command that Vixie cron and its successors take."""
+"""The length in bytes of the longest command that Vixie cron and its successors accept."""
 
 
 def why_not() -> str:
@@ -36,12 +36,12 @@ def show(job: Job) -> list[tuple[str, str]]:
 def line(job: Job) -> str:
     """The line of the crontab. Raises `InvalidSettings` if cron cannot express it."""
     by_the_clock(job, "cron")
-    # The log has the line of each run, so cron only mails errors.
+    # The log has a line for each run, so cron needs to mail only errors.
     command = f"cd {_quoted(job.project)} && {' '.join(map(_quoted, job.command))} >/dev/null"
     if len(os.fsencode(command)) > _MOST_BYTES:
         raise InvalidSettings(
-            f"{job.project}: the command is longer than cron takes; install tempkeep in an "
-            "environment with a shorter path, or choose another scheduler by --as"
+            f"{job.project}: the command is too long for cron; install tempkeep in an environment "
+            "with a shorter path, or choose another scheduler with --as"
         )
     return f"{_when(job)} {command}"
 
@@ -75,7 +75,7 @@ def _marks(job: Job) -> tuple[str, str]:
 def replaced(crontab: bytes, job: Job, lines: list[str]) -> bytes:
     """`crontab` with `lines` in place of those of `job`, or at its end; the rest is unchanged.
 
-    Raises `Refused` if one of the two marks is missing.
+    Raises `Refused` unless each of the two marks occurs once, in order, or neither does.
     """
     begin, end = (os.fsencode(mark) for mark in _marks(job))
     said = crontab.split(b"\n")
@@ -89,8 +89,8 @@ def replaced(crontab: bytes, job: Job, lines: list[str]) -> bytes:
         return rest + b"\n".join(block) + b"\n"
     if len(begins) != 1 or len(ends) != 1 or begins > ends:
         raise Refused(
-            f"the marks of {job.name} in the crontab are not one begin and one end; "
-            "repair them with `crontab -e`"
+            f"the crontab needs one line `{os.fsdecode(begin)}…` and after it one line "
+            f"`{os.fsdecode(end)}`; repair it with `crontab -e`"
         )
     return b"\n".join([*said[: begins[0]], *block, *said[ends[0] + 1 :]])
 
@@ -114,7 +114,7 @@ def remove(job: Job) -> list[str]:
 
 def note() -> str:
     """A note to print after installing."""
-    return "`crontab -l` shows it, and cron has to be running"
+    return "`crontab -l` shows it; it runs only while the cron daemon runs"
 
 
 def _write(job: Job, lines: list[str]) -> bool:

@@ -14,7 +14,7 @@ from ..core.units import MINUTE_STEPS, spell_interval
 from ..errors import InvalidSettings, StorageError, reason_of
 
 HOUR_OF_DAY: Final = 3
-"""The hour of a daily job, in local time: at night, and not one that daylight saving skips."""
+"""The hour of a daily job, in local time: at night, and one that daylight saving never skips."""
 
 MOST_NAME: Final = 40
 
@@ -44,7 +44,7 @@ class Job(NamedTuple):
 
     @property
     def minute(self) -> int:
-        """The minute of the hour at which the job runs: fixed, but it differs between projects."""
+        """The minute of the hour at which the job runs: fixed, but spread over the projects."""
         return int(self._digest[8:16], 16) % 60
 
     @property
@@ -73,7 +73,7 @@ def job_of(project: Path, every: int = 1, strategy: str | None = None) -> Job:
     for text in (job.project, *job.command, *job.when_failed):
         if any(_is_unfit(letter) for letter in text):
             raise InvalidSettings(
-                f"{text!r} has a line break or another character that no scheduler takes; "
+                f"{text!r} has a line break or another character that no scheduler accepts; "
                 "rename the directory"
             )
     return job
@@ -130,7 +130,7 @@ def by_the_clock(job: Job, scheduler: str) -> None:
     above = min((step for step in MINUTE_STEPS if step > job.every), default=None)
     nearest = " or ".join(spell_interval(step) for step in (below, above) if step is not None)
     raise InvalidSettings(
-        f"--every: {scheduler} cannot say every {spell_interval(job.every)} exactly; "
+        f"--every: {scheduler} cannot run a job exactly every {spell_interval(job.every)}; "
         f"choose {nearest}"
     )
 

@@ -29,7 +29,7 @@ def show(job: Job) -> list[tuple[str, str]]:
 
 
 def agent(job: Job) -> dict[str, Any]:
-    """The text of the property list."""
+    """The content of the property list."""
     said: dict[str, Any] = {
         "Label": job.name,
         "ProgramArguments": [*job.command],
@@ -39,7 +39,7 @@ def agent(job: Job) -> dict[str, Any]:
     if job.every % (24 * 60) or not job.is_by_the_clock:
         said["StartInterval"] = job.every * 60
     else:
-        # Unlike with an interval, a run missed during sleep happens at wake-up.
+        # A calendar makes up at wake-up for a run missed during sleep; an interval does not.
         at = {"Hour": HOUR_OF_DAY, "Minute": job.minute}
         said["StartCalendarInterval"] = {**at, "Weekday": 0} if job.every > 24 * 60 else at
     return said
@@ -88,4 +88,4 @@ def remove(job: Job) -> list[str]:
 
 def note() -> str:
     """A note to print after installing."""
-    return "it runs while you are logged in; `launchctl list` shows it"
+    return "it only runs while you are logged in; `launchctl list` shows it"

@@ -1,6 +1,6 @@
 """The log of the scheduled cleans of a root, which is also their lock.
 
-A file beside it says when the current clean began. It is left behind if that clean is killed.
+Another file says when the current clean began. A clean that is killed leaves it behind.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ MOST_BYTES: Final = 32 * 1024
 
 _BEGUN: Final = "schedule.begun"
 _MARK: Final = rb"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z) ([0-9]{1,9})\n"
-"""The time at which a clean began, and the size of the log at that time."""
+"""When a clean began, and the size of the log at that time."""
 
 
 class Turn(NamedTuple):
     """The turn of a scheduled clean in a root: the log, and its descriptor if it could be opened.
 
-    `is_mine` is whether no other scheduled clean is active there. If the clean before was killed,
-    `killed` is when it began.
+    `is_mine` is false if another scheduled clean is active there. If the previous clean was killed,
+    `killed` is when that clean began.
     """
 
     path: Path
@@ -56,8 +56,8 @@ class Turn(NamedTuple):
 def turn(root: Path, began: str) -> Iterator[Turn]:
     """The turn in `root`, until the block or the process ends.
 
-    `began` is when the clean began; "" if the caller does not clean. If there is no root, there is
-    nothing to clean, and no log. Raises `StorageError` or `Refused`.
+    `began` is when the clean began; "" if the caller does not clean. Without a root, there is
+    nothing to clean and no log. Raises `StorageError` or `Refused`.
     """
     path = root / LOG
     if not check_root(root):
@@ -90,7 +90,7 @@ def turn(root: Path, began: str) -> Iterator[Turn]:
 
 
 def _begin(store: int, log: int, began: str) -> str:
-    """Note when this clean began. Returns when the one before began if it was killed, else "".
+    """Note when this clean began. If the previous one was killed, returns when that began; else "".
 
     A clean that logged its end was not killed.
     """

@@ -1,4 +1,4 @@
-"""The commands to run when a scheduled clean ends: `on_failure` and `on_success`.
+"""Runs a command when a scheduled clean ends: the settings `on_failure` and `on_success`.
 
 `trusted_setting` decides who may set them.
 """
@@ -20,7 +20,7 @@ from .trusted_setting import TrustedSetting, setting_of
 Key = Literal["on_failure", "on_success"]
 KEYS: Final[tuple[Key, ...]] = ("on_failure", "on_success")
 MOST_SECONDS: Final = 60.0
-"""The time after which such a command is killed, in seconds."""
+"""How long the command may run before it is killed, in seconds."""
 
 
 def notify(project: Path, key: Key, report: Callable[[], str], *, by_schedule: bool) -> str:
@@ -43,9 +43,9 @@ def notify(project: Path, key: Key, report: Callable[[], str], *, by_schedule: b
 
 
 def _run(command: TrustedSetting, report: str) -> str:
-    """How the command failed, in words that follow its name; "" if it exited with 0.
+    """How the command failed, as a clause to append to its name; "" if it exited with 0.
 
-    Raises `OSError`.
+    Raises `OSError` if it cannot be run.
     """
     where = os.path.expanduser("~") if command.file is None else command.file.parent
     started = subprocess.Popen(  # noqa: S603
@@ -66,7 +66,7 @@ def _run(command: TrustedSetting, report: str) -> str:
 
 
 def _kill(started: subprocess.Popen[bytes]) -> None:
-    """Kill the process, and the processes that it started in its session."""
+    """Kill the command, and the processes that it started in its session."""
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(started.pid, signal.SIGKILL)

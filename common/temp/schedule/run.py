@@ -29,7 +29,7 @@ def check_limits(settings: Settings) -> None:
     """Raise `InvalidSettings` if no limit is configured."""
     if not settings.policy.has_limit:
         raise InvalidSettings(
-            f"{settings.project}: no limit is configured, so a scheduled clean would take "
+            f"{settings.project}: no limit is configured, so a scheduled clean would remove "
             "everything; give --strategy, or set strategy, max_age, high_water or another "
             "limit in [tool.tempkeep]"
         )
@@ -38,13 +38,13 @@ def check_limits(settings: Settings) -> None:
 def run(arguments: CleanArguments, *, by_schedule: bool = True) -> int:
     """Clean the project in the working directory. Returns the exit code.
 
-    The result is one line on stdout and in the log of the root, and goes to the command
-    `on_failure` or `on_success`. If another run is active, it exits and logs that. Errors also go
-    to stderr. `by_schedule` is whether this user scheduled the clean.
+    Writes one line to stdout and to the log of the root, and runs the command `on_failure` or
+    `on_success`. If another run is active, logs that and does nothing else. Errors also go to
+    stderr. `by_schedule` is whether this user scheduled the clean.
     """
     said = arguments._replace(scheduled=False, yes=False, strategy=None)
     if said != CleanArguments():
-        raise InvalidSettings("--scheduled takes only --strategy; leave out the rest")
+        raise InvalidSettings("--scheduled accepts only --strategy; leave out the other flags")
     began = instant(time.time())
     project = _own_project()
     sink = OneLine()
@@ -92,16 +92,17 @@ def _own_project() -> Path:
     """The project in the working directory. Raises `Refused`."""
     project = standing_project()
     if project != absolute(None):
-        # It was a project when the clean was scheduled. Projects around it were never meant.
+        # It was a project when the clean was scheduled. Nobody scheduled a clean of the project
+        # around it.
         raise Refused(
-            f"{absolute(None)} is not a project, and a scheduled clean uses none above it; "
+            f"{absolute(None)} is not a project, and a scheduled clean ignores projects above it; "
             "remove its schedule"
         )
     return project
 
 
 class _Told(NamedTuple):
-    """Reports how a run ended: in the log, and to the command that is set for that."""
+    """Reports how a run ended: in the log, and to `on_failure` or `on_success`."""
 
     project: Path
     own: Turn
@@ -158,7 +159,8 @@ def _clean(arguments: CleanArguments, project: Path, sink: OneLine) -> tuple[int
 def _turn(root: Path, began: str) -> Iterator[Turn]:
     """The turn in `root`.
 
-    The run cleans even if there can be no log, as on a full disk: two runs only share the work.
+    Without a log, for example on a full disk, the run cleans anyway. Two runs at once are harmless:
+    they share the work.
     """
     with contextlib.ExitStack() as stack:
         try:

@@ -13,10 +13,10 @@ class Scheduler(Protocol):
 
     NAME: str
     PLATFORMS: tuple[str, ...]
-    """The values of `sys.platform` on which it is the default. If empty, it is the default on
-    systems where no other scheduler is and it can install."""
+    """The values of `sys.platform` on which it is the default. If empty, it is the default on other
+    systems, if it can install a job there."""
     HAS_FILES: bool
-    """Whether it installs files of its own, which are found without the scheduler's program."""
+    """Whether it installs files of its own, which can be found without the scheduler's program."""
 
     def why_not(self) -> str:
         """Why no job can be installed here; "" if one can."""

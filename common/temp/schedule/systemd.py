@@ -47,24 +47,18 @@ def service_text(job: Job) -> str:
 
 def failed_text(job: Job) -> str:
     """The text of the service that systemd starts when the other one failed or was killed."""
-    title = _literal(f"Say so if this was killed: {job.title}")
+    title = _literal(f"Report if this was killed: {job.title}")
     return _oneshot(f"Description={title}\n", job.project, job.when_failed)
 
 
 def _oneshot(about: str, project: str, command: tuple[str, ...]) -> str:
     directory = _literal(project)
+    # A trailing backslash would continue the line, and a trailing space would be lost.
     if directory.endswith(("\\", " ")):
-        directory += (
-            "/"  # a trailing backslash would continue the line, and a trailing space would be lost
-        )
+        directory += "/"
+    # systemd rejects a program path with these characters.
     if re.search(r"""[$'"\\]""", command[0]):
-        command = (
-            "/bin/sh",
-            "-c",
-            'exec "$@"',
-            "sh",
-            *command,
-        )  # systemd does not accept such a program
+        command = ("/bin/sh", "-c", 'exec "$@"', "sh", *command)
     return (
         f"# {_MADE_BY}\n"
         f"[Unit]\n{about}\n"
@@ -127,9 +121,7 @@ def _failed(job: Job) -> str:
 
 
 def _paths(job: Job) -> tuple[Path, Path, Path, Path]:
-    """The paths of the service, of the one for failures, of the timer, and of the link that
-    enables the timer.
-    """
+    """The paths of the service, the service for failures, the timer, and the link to enable it."""
     said = os.environ.get("XDG_CONFIG_HOME", "")
     configured = Path(said) if os.path.isabs(said) else Path.home() / ".config"
     units = configured / "systemd" / "user"
@@ -148,7 +140,7 @@ def install(job: Job) -> list[str]:
     try:
         for path, text in show(job):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            write_whole(Path(path), text, "choose another scheduler by --as")
+            write_whole(Path(path), text, "choose another scheduler with --as")
         demand([*_SYSTEMCTL, "daemon-reload"])
         demand([*_SYSTEMCTL, "enable", timer])
         demand([*_SYSTEMCTL, "restart", timer])
@@ -190,8 +182,8 @@ def remove(job: Job) -> list[str]:
 def note() -> str:
     """A note to print after installing."""
     return (
-        "it runs while you are logged in; `loginctl enable-linger` makes it run always, and "
-        "`systemctl --user list-timers` says when"
+        "it only runs while you are logged in, unless you run `loginctl enable-linger`; "
+        "`systemctl --user list-timers` shows when"
     )
 
 

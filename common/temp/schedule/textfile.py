@@ -1,6 +1,6 @@
-"""The file of metrics written after each scheduled clean: the setting `metrics_file`.
+"""Writes the file of metrics after each scheduled clean: the setting `metrics_file`.
 
-Prometheus gets it from node_exporter, which reads it (`--collector.textfile.directory`).
+node_exporter reads it (`--collector.textfile.directory`) and passes it on to Prometheus.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _write(path: Path, root: Path) -> None:
 
     text = metrics_here(time.time())
     begin = f"# Written by tempkeep after each scheduled clean of {plain(str(root))}\n"
-    # Links in the path are the user's own; one in place of the file is not followed.
+    # Symlinks in the path are the user's own; a symlink in place of the file is not followed.
     above = check_way(path.parent)
     with opened_real(above) as directory:
         replace_own(path.name, begin, f"{text}\n", dir_fd=directory, place=str(above))

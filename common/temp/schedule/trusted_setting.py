@@ -1,7 +1,7 @@
-"""The settings of a schedule whose value is run or written to as this user.
+"""Settings of a schedule that make it run a command or write a file as this user.
 
 They are read from the environment, or from a `pyproject.toml` that only this user and root can
-write. Errors elsewhere in the settings do not affect them.
+write. Errors in other settings do not affect them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TrustedSetting(NamedTuple):
             from ..store.project.tracked import tracks
 
             if tracks(str(self.file)):
-                why = f"git tracks {self.file}, and auto_clean started this"
+                why = f"git tracks {self.file}, and auto_clean started this clean"
         return why
 
 

@@ -35,7 +35,7 @@ def xml(job: Job) -> str:
     """The XML of the task. Raises `InvalidSettings` for an interval that it cannot have."""
     if job.every > _LONGEST:
         raise InvalidSettings(
-            f"--every: the Task Scheduler takes 31d at most, got {spell_interval(job.every)}"
+            f"--every: the Task Scheduler accepts at most 31d, got {spell_interval(job.every)}"
         )
     task = ElementTree.Element("Task", {"version": "1.2", "xmlns": NAMESPACE})
 
@@ -102,4 +102,4 @@ def remove(job: Job) -> list[str]:
 
 def note() -> str:
     """A note to print after installing."""
-    return "it runs while you are logged in; `schtasks /Query` shows it"
+    return "it only runs while you are logged in; `schtasks /Query` shows it"
