@@ -119,7 +119,7 @@ def test_over_the_age_alone_the_oldest_are_named(project: Path, capsys: Printed)
     assert tempkeep("temp-check", "--max-age", "1w") == OVER
     out = capsys.readouterr().out
     assert out.startswith(
-        "project: over budget: the oldest entry is unchanged for 9 d, 7 d allowed\n"
+        "project: over budget: the oldest entry has not changed for 9 d, 7 d allowed\n"
     )
     assert [row.split()[1][:8] for row in out.splitlines()[4:]] == ["debug/x9", "debug/x8"]
     (said,) = checked(capsys, "--max-age", "36h", code=OVER)
@@ -190,7 +190,7 @@ def test_each_of_the_largest_says_which_command_frees_it(tmp_path: Path) -> None
         "debug/golden_1696348800": "It can go when no pattern in `exclude` matches it, "
         "and when it is over a limit, or with --everything.",
         "debug/pinned": "temp-unpin debug/pinned, then temp-clean",
-        f"debug/{name}": f"temp-clean, when pid {live.pid} ({python} -c …) has ended",
+        f"debug/{name}": f"temp-clean, once pid {live.pid} ({python} -c …) has ended",
     }
     assert [one["goes"] for one in said["culprits"]].count(True) == 1
     assert [path for path, one in found.items() if one["in_use"]] == [f"debug/{name}"]
@@ -351,7 +351,10 @@ def test_what_a_killed_clean_has_moved_aside_counts(project: Path, capsys: Print
     assert said["moved_aside_bytes"] == said["size_bytes"] > 300 << 10
     assert said["entries"] == 0
     assert tempkeep("temp-check", "--max-size", "200KiB") == OVER
-    assert "moved aside by a clean; `temp-clean` finishes a killed one" in capsys.readouterr().out
+    assert (
+        "moved aside by a clean; if it was killed, `temp-clean` finishes it"
+        in capsys.readouterr().out
+    )
     assert tempkeep("temp-clean", "--yes") == 0
     assert tempkeep("temp-check", "--max-size", "200KiB") == 0
 
@@ -365,7 +368,7 @@ def test_what_can_be_undone_counts_until_it_is_gone_for_good(
     assert said["undoable_bytes"] == said["size_bytes"] > 300 << 10
     assert (said["entries"], said["moved_aside_bytes"]) == (0, 0)
     assert tempkeep("temp-check", "--max-size", "200KiB") == OVER
-    assert "can be undone; the first clean after its time deletes it" in capsys.readouterr().out
+    assert "can be undone; a clean after the undo time deletes it" in capsys.readouterr().out
     assert tempkeep("temp-restore", "x_1696348800") == 0
     (said,) = checked(capsys, "--max-size", "200KiB", code=OVER)
     assert (said["entries"], said["undoable_bytes"]) == (1, 0)

@@ -60,8 +60,8 @@ def test_it_says_until_when_it_can_be_undone_and_that_no_space_is_freed(project:
     assert (done.returncode, done.stderr) == (0, "")
     line, total = done.stdout.splitlines()
     assert re.fullmatch(
-        rf"set aside debug/run_1696348800  can be undone until {INSTANT}, frees no space before  "
-        r"\(no policy configured\)",
+        rf"set aside debug/run_1696348800  can be undone until {INSTANT}, frees no space until "
+        r"then  \(no policy configured\)",
         line,
     )
     assert total == (

@@ -315,7 +315,7 @@ def test_a_status_tells_of_leftovers() -> None:
     )
     printed = status(leftovers=left)
     assert "6 entries being freed by a clean that is running now" in printed
-    assert "2 entries left by a clean that was killed; the next one finishes" in printed
+    assert "2 entries left by a clean that was killed; the next clean finishes them" in printed
 
 
 def test_a_github_status_has_a_heading() -> None:
@@ -446,7 +446,7 @@ def test_a_line_has_the_totals_of_a_plan_or_a_report_and_what_is_lacking() -> No
 
 def test_what_was_set_aside_on_a_low_disk_is_said_to_go_with_the_next_clean() -> None:
     aside = lacking()._replace(steps=(step("undo", size=4096),))
-    warned = "; what can be undone goes with the next clean if the disk is still low"
+    warned = "; the next clean deletes what can be undone if the disk is still low"
     assert plan_text("demo", aside).endswith(f", 4.0 KiB to be undone{warned}")
     assert report_text("demo", Report(plan=aside, free=3072)).endswith(warned)
     assert warned not in plan_text("demo", lacking())
@@ -461,7 +461,7 @@ def test_where_nothing_was_put_elsewhere_nothing_is_said_to_take_space(disposal:
 def test_a_shortfall_that_nothing_of_ours_holds_is_said_as_well() -> None:
     plan = lacking()._replace(kept=())
     assert plan_text("demo", plan).splitlines()[-1] == (
-        "demo: low space: 1.0 KiB would be free, 9.0 KiB wanted; nothing more here could go"
+        "demo: low space: 1.0 KiB would be free, 9.0 KiB wanted; nothing else here can be removed"
     )
 
 
@@ -471,7 +471,7 @@ def test_a_report_says_that_the_next_clean_goes_on_where_this_one_freed_less_tha
     within = Verdict(entry(path="debug/new"), True, (Reason("within limits", "stays", "so"),))
     plan = lacking()._replace(kept=(within,))
     assert report_text("demo", Report(plan=plan, free=3072)).splitlines()[-1] == (
-        "demo: low space: 3.0 KiB free, 9.0 KiB wanted; the next clean takes more"
+        "demo: low space: 3.0 KiB free, 9.0 KiB wanted; the next clean removes more"
     )
 
 
@@ -502,7 +502,7 @@ def test_until_when_an_outcome_can_be_undone_is_in_its_line() -> None:
     outcome = Outcome(step("undo"), "done", until=NOW + DAY)
     assert outcome_line(outcome) == (
         "set aside debug/demo_1699990000  can be undone until 2023-11-15T22:13:20Z, frees no space "
-        "before  (expired: 31 h > 24 h)"
+        "until then  (expired: 31 h > 24 h)"
     )
 
 
@@ -583,7 +583,7 @@ def test_an_outcome_is_a_line(
     ("disposal", "more"),
     [
         ("delete", ""),
-        ("trash", " (what is in the trash takes space until that is emptied)"),
+        ("trash", " (the trash takes space until it is emptied)"),
         ("archive", " (what was archived on the same disk still takes space)"),
         ("undo", " (temp-restore undoes it for 24 h; its space is free after that)"),
     ],

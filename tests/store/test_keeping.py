@@ -404,7 +404,7 @@ def test_the_faces_say_what_stays(project: Path, capsys: pytest.CaptureFixture[s
     )
     assert tempkeep("temp-clean", "--dry-run") == 0
     printed = capsys.readouterr().out
-    assert f"would delete {NAME}  20.0 KiB, of which 12.0 KiB in it stay  (expired" in printed
+    assert f"would delete {NAME}  20.0 KiB, of which 12.0 KiB stay  (expired" in printed
     assert "would delete 1 entry and free 8.0 KiB; kept 1 entry: 1 keep files" in printed
     assert tempkeep("temp-clean", "--dry-run", "--format", "json") == 0
     project_said = json.loads(capsys.readouterr().out)["projects"][0]

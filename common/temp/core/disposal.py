@@ -63,7 +63,7 @@ DISPOSALS: Final[Mapping[Disposal, Row]] = {
         held="to be undone",
         planned=", which can be undone and frees no space for {undo_for}",
         reported=" (temp-restore undoes it for {undo_for}; its space is free after that)",
-        low_space="what can be undone goes with the next clean if the disk is still low",
+        low_space="the next clean deletes what can be undone if the disk is still low",
     ),
     "trash": Row(
         "trash",
@@ -71,7 +71,7 @@ DISPOSALS: Final[Mapping[Disposal, Row]] = {
         flag="--trash",
         held="in the trash",
         planned=", which frees no space until the trash is emptied",
-        reported=" (what is in the trash takes space until that is emptied)",
+        reported=" (the trash takes space until it is emptied)",
     ),
     "archive": Row(
         "archive",

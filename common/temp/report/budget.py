@@ -26,11 +26,10 @@ _COLUMNS: Final = (
 
 
 class Checked(NamedTuple):
-    """A budget and the usage that it was compared to.
+    """A budget and the usage that it was compared with.
 
-    `culprits` are the entries that take the most, each with its project. `left_bytes` is the part
-    of the usage that killed or running sweeps have moved aside, and `undoable_bytes` the part that
-    can still be undone.
+    `culprits` are the entries that use the most, each with its project. Of the usage, `left_bytes`
+    were moved aside by killed or running sweeps, and `undoable_bytes` can still be undone.
     """
 
     title: str
@@ -42,7 +41,7 @@ class Checked(NamedTuple):
     undoable_bytes: int = 0
     problems: tuple[Problem, ...] = ()
     others: int = 0
-    """The number of entries besides the culprits that count for the same limit."""
+    """The number of entries, besides the culprits, that count towards the same limit."""
 
 
 def check_text(checked: Checked, now: float, screen: Screen | None = None) -> str:
@@ -59,10 +58,12 @@ def check_text(checked: Checked, now: float, screen: Screen | None = None) -> st
         lines.append("")
     if checked.undoable_bytes:
         size = spell_size(checked.undoable_bytes)
-        lines.append(f"{size} can be undone; the first clean after its time deletes it for good")
+        lines.append(f"{size} can be undone; a clean after the undo time deletes it for good")
     if checked.left_bytes:
         size = spell_size(checked.left_bytes)
-        lines.append(f"{size} were moved aside by a clean; `temp-clean` finishes a killed one")
+        lines.append(
+            f"{size} were moved aside by a clean; if it was killed, `temp-clean` finishes it"
+        )
     return "\n".join(lines)
 
 
@@ -93,7 +94,7 @@ def _spell(excess: Excess, checked: Checked) -> str:
         oldest, most = spell_duration(excess.found), spell_duration(excess.allowed)
         if oldest == most:
             oldest, most = spell_comparison(excess.found, excess.allowed)
-        return f"the oldest entry is unchanged for {oldest}, {most} allowed"
+        return f"the oldest entry has not changed for {oldest}, {most} allowed"
     found, allowed = spell_size(excess.found), spell_size(excess.allowed)
     if excess.limit == "min free":
         return f"{found} free on the filesystem of {plain(checked.usage.root)}, {allowed} wanted"
@@ -122,7 +123,7 @@ def what_frees(verdict: Verdict) -> str:
     if rules == ["pinned"]:
         return f"temp-unpin {shlex.quote(entry.path)}, then temp-clean"
     if rules == ["in use"] and entry.use is not None:
-        return f"temp-clean, when {entry.use.who} has ended"
+        return f"temp-clean, once {entry.use.who} has ended"
     if rules in ([NO_LIMIT], [WITHIN_LIMITS]):
         return f"temp-clean --everything --name {shlex.quote(escape(entry.path))}"
     return what_would_change(verdict)

@@ -1,7 +1,7 @@
 """The size of a root over time, from its past sweeps: a chart and a table, in HTML.
 
-The line is an inline SVG that stretches to the width of the page; the text around it does not. The
-chart needs no script, and takes its colours from the style of the page.
+The line is an inline SVG that stretches to the width of the page; the text around it is HTML, which
+does not stretch. The chart needs no script, and takes its colours from the style of the page.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ def size_over_time(title: str, sweeps: Sequence[PastSweep], size: int, now: floa
 
 
 def _points(sweeps: Sequence[PastSweep]) -> list[tuple[float, int]]:
-    """Pairs of time and bytes, oldest first: before and after each sweep that recorded them."""
+    """Pairs of time and size in bytes, oldest first: before and after each sweep with a size."""
     points: list[tuple[float, int]] = []
     for sweep in sweeps:
         at = _seconds(sweep.at)
         if sweep.left_bytes is None or at is None or len(points) >= _MOST_POINTS:
             continue
         points.append((at + sweep.seconds, sweep.left_bytes))
-        if not (sweep.dropped or sweep.finished):  # otherwise more than entries was freed
+        # Otherwise, `freed_bytes` includes bytes that were not in entries.
+        if not (sweep.dropped or sweep.finished):
             points.append((at, sweep.left_bytes + sweep.freed_bytes))
     return points[::-1]
 
@@ -54,9 +55,9 @@ def _seconds(at: str) -> float | None:
 def _chart(title: str, points: Sequence[tuple[float, int]]) -> str:
     if len(points) < 2:
         return (
-            '<p class="quiet">No past sizes are known yet. A clean of all entries that removes '
-            "some notes the size of the rest if it has measured them, as for max_count, "
-            "max_total_size or a strategy.</p>"
+            '<p class="quiet">No past sizes are known yet. A clean of all entries records how much '
+            "is left, if it removed something and measured the rest. It measures the rest for "
+            "max_count, max_total_size and the strategies.</p>"
         )
     first, last = min(at for at, _ in points), max(at for at, _ in points)
     least, most = min(size for _, size in points), max(size for _, size in points)

@@ -26,11 +26,11 @@ def plan_text(title: str, plan: Plan) -> str:
 
 
 def _staying(step: Step) -> str:
-    return "" if step.stays is None else f", of which {spell_size(step.stays)} in it stay"
+    return "" if step.stays is None else f", of which {spell_size(step.stays)} stay"
 
 
 def plan_line(title: str, plan: Plan) -> str:
-    """The totals in one line: how many entries, how many bytes, and what is lacking."""
+    """The totals in one line: how many entries, how many bytes, and whether the disk stays low."""
     return "; ".join(_plan_totals(title, plan))
 
 
@@ -65,11 +65,11 @@ def _counted_archives(steps: Sequence[Step]) -> str:
 
 
 def shortfall_lines(title: str, shortfall: Shortfall | None, verb: str) -> list[str]:
-    """Lines on a disk that is still low, and on what takes its space; none if it is not low."""
+    """A line that says that the disk is still low, and what takes its space; none if it is not."""
     if shortfall is None:
         return []
     held = ", ".join(f"{spell_size(size)} {rule}" for rule, size in shortfall.held)
-    left = "the next clean takes more" if shortfall.more else "nothing more here could go"
+    left = "the next clean removes more" if shortfall.more else "nothing else here can be removed"
     said = f"held by what stays: {held}" if held else left
     places = {rule for rule, _ in shortfall.held}
     if ARCHIVE_KEEPS_SPACE in places:
@@ -97,10 +97,10 @@ def outcome_line(outcome: Outcome) -> str:
 
 
 def outcome_detail(outcome: Outcome) -> str:
-    """Details beyond the status; often ""."""
+    """What there is to say besides the status; often ""."""
     if outcome.until is None:
         return plain(outcome.detail)
-    return f"can be undone until {instant(outcome.until)}, frees no space before"
+    return f"can be undone until {instant(outcome.until)}, frees no space until then"
 
 
 def report_text(title: str, report: Report) -> str:
@@ -112,7 +112,7 @@ def report_text(title: str, report: Report) -> str:
 
 
 def report_line(title: str, report: Report) -> str:
-    """The totals in one line: how many entries, how many bytes, and what is lacking."""
+    """The totals in one line: how many entries, how many bytes, and whether the disk is low."""
     return "; ".join(_report_totals(title, report))
 
 

@@ -21,8 +21,8 @@ _MOST_PROJECTS: Final = 12
 _MOST_NAME: Final = 80
 _ROOM: Final = 700_000
 _ROOM_BELOW: Final = 100_000
-"""The bytes available for the largest entries, and for the files that could not be read. The hosts
-have `_ROOM`.
+"""How many bytes the largest entries may take, and also the files that could not be read. The hosts
+may take `_ROOM`.
 """
 
 
@@ -49,8 +49,8 @@ def fleet_page(fleet: Fleet, now: float, unread: Sequence[str] = ()) -> str:
 def _fitting(
     items: Sequence[_T], make: Callable[[_T], str], room: int, rest: Callable[[Sequence[_T]], str]
 ) -> str:
-    """The lines that `make` returns for the first items, as many as fit into `room` bytes, then
-    the line that `rest` returns for the others.
+    """The lines of as many items as fit into `room` bytes, from the first. `make` returns the line
+    of an item. If some do not fit, `rest` returns a last line for them.
     """
     made: list[str] = []
     for index, item in enumerate(items):

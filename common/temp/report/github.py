@@ -15,7 +15,7 @@ from .text import counted, plain
 from .totals import summary
 
 _MOST_ROWS: Final = 200
-"""The most rows of a step summary: GitHub drops one that is larger than a mebibyte."""
+"""The most rows of a step summary: GitHub drops a summary that is larger than 1 MiB."""
 
 _CLEANED: Final = (
     Column("entry"),

@@ -12,7 +12,7 @@ from .table import Cell, Column, Screen, table
 from .text import age, plain
 
 _MOST: Final = 20
-"""The most entries shown if the user does not choose among them."""
+"""How many entries to show if the user does not choose among them."""
 
 _NUMBER: Final = Column("", right=True)
 _PROJECT: Final = Column("project")
@@ -32,9 +32,10 @@ def going_text(
     *,
     numbered: bool = False,
 ) -> str:
-    """The largest of `steps`, and how many more there are; with `numbered`, all in their order.
+    """A table of the largest `steps`, and the number of others. With `numbered`, all steps in their
+    order, each with a number.
 
-    `places` has the place of each step. Places are shown if they differ.
+    `places` are the places of the steps, shown in a column if they differ.
     """
     several = len(set(places)) > 1
     shown = list(range(len(steps)))
@@ -59,7 +60,7 @@ def going_text(
 
 def _cells(step: Step, now: float) -> list[Cell]:
     entry = step.entry
-    staying = "" if step.stays is None else f"; {spell_size(step.stays)} in it stay"
+    staying = "" if step.stays is None else f"; {spell_size(step.stays)} stay"
     return [
         Cell(plain(entry.path)),
         Cell("" if entry.partial else spell_size(entry.size)),

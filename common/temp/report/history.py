@@ -23,7 +23,7 @@ _COLUMNS: Final = (
 )
 
 _COUNTS: Final = (4, 5)
-"""The indices of the columns that a screen leaves out if they are all 0."""
+"""The indices of the columns that a terminal does not show if they only have zeros."""
 
 
 def history_text(

@@ -32,7 +32,9 @@ _AGES: Final = (
 
 
 def page(title: str, roots: Sequence[Shown], now: float, empty: int = 0) -> str:
-    """A page about `roots` as HTML. It needs no other file. `empty` more roots hold nothing."""
+    """A page about `roots` as HTML, which needs no other file. `empty` counts other roots, which
+    have no entries.
+    """
     verdicts = [verdict for root in roots for verdict in root.verdicts]
     listed = sum(len(root.listed) for root in roots)
     left_out = f"; {listed} of {counted(len(verdicts))} listed" if listed < len(verdicts) else ""
@@ -53,7 +55,7 @@ def page(title: str, roots: Sequence[Shown], now: float, empty: int = 0) -> str:
 
 
 def filled(template: str, **parts: str) -> str:
-    """The file `template` beside this module, filled with the parts and the shared style."""
+    """The template file of this name, with the parts and the shared style filled in."""
     beside = files(__package__)
     text = beside.joinpath(template).read_text(encoding="utf-8")
     style = beside.joinpath("page.css").read_text(encoding="utf-8")

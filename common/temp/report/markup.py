@@ -1,4 +1,4 @@
-"""Shared by the parts of the page: the values shown for a root, and text that is safe in HTML."""
+"""What the parts of the page share: the values shown for a root, and text that is safe in HTML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..core.reasons import Verdict
 from .text import plain
 
 MARKS: Final = ("goes", "stays", "used", "pinned", "mixed")
-"""The colours of an entry, or of several, by what the next clean does with them."""
+"""The names of the colours of one or several entries: what the next clean does with them."""
 
 
 class Shown(NamedTuple):
@@ -36,7 +36,7 @@ def markup(text: str) -> str:
 
 
 def mark_of(verdict: Verdict) -> str:
-    """The mark of one entry, of `MARKS`."""
+    """The colour of one entry: a name of `MARKS`."""
     if not verdict.keep:
         return "goes"
     if verdict.entry.pin is not None:

@@ -15,8 +15,8 @@ from .text import plain
 
 
 class Measured(NamedTuple):
-    """The numbers of one root; `None` for one that is unknown, or for a limit that is not set. For
-    a root that cannot be read, only `problems` is known.
+    """The numbers of one root. A number is `None` if it is unknown, or if it is a limit that is not
+    set. For a root that cannot be read, only `problems` is known.
     """
 
     project: str
@@ -55,15 +55,15 @@ GAUGES: Final[dict[str, tuple[str, _Get]]] = {
     "tempkeep_free_bytes": ("Bytes free on the filesystem.", lambda one: one.free),
     "tempkeep_capacity_bytes": ("Bytes that the filesystem has.", lambda one: one.capacity),
     "tempkeep_max_total_size_bytes": (
-        "The setting max_total_size, where it is set.",
+        "The setting max_total_size, if it is set.",
         lambda one: one.max_size,
     ),
     "tempkeep_min_free_bytes": (
-        "The setting min_free_space, where it is set.",
+        "The setting min_free_space, if it is set.",
         lambda one: one.min_free,
     ),
     "tempkeep_last_success_timestamp_seconds": (
-        "When the last scheduled clean began that succeeded; 0 if none did.",
+        "Start time of the last scheduled clean that succeeded; 0 if none did.",
         lambda one: one.succeeded,
     ),
     "tempkeep_failures": (
@@ -71,11 +71,11 @@ GAUGES: Final[dict[str, tuple[str, _Get]]] = {
         lambda one: one.failed,
     ),
     "tempkeep_problems": (
-        "What could not be read when this was measured.",
+        "Problems that the scan met, such as paths it could not read.",
         lambda one: one.problems,
     ),
 }
-"""The gauges by name, each with its meaning and where its value comes from."""
+"""The gauges by name, each with its meaning and a function that returns its value."""
 
 
 def openmetrics(roots: Iterable[Measured]) -> str:

@@ -22,13 +22,14 @@ _AREA: Final = Box(0.0, 0.0, 1000.0, 460.0)
 
 _HEADING: Final = 15.0
 _LEAST_AREA: Final = 90.0
-"""The least area of a label, of the map's 460,000. Smaller ones join the rest of their category."""
+"""The least area of a label in pixels, of the map's 460,000. Smaller labels of a category share a
+box."""
 
 _MOST_LEAVES: Final = 240
 """The most labels that the map shows, the largest first."""
 
 _LEAST_SIDES: Final = (24.0, 11.0)
-"""The least sides of a box with a name, on both page widths."""
+"""The least width and height of a box with a name in it, on wide and on narrow pages."""
 
 
 class _Leaf(NamedTuple):
@@ -42,7 +43,7 @@ class _Leaf(NamedTuple):
 
 def page_map(roots: Sequence[Shown]) -> str:
     """The map of `roots`, as HTML."""
-    label = "Size by project, category and label; the table below says the same in words"
+    label = "Size by project, category and label; the table below has the same numbers"
     return f'<div class="map" role="group" aria-label="{label}">{"".join(_projects(roots))}</div>'
 
 

@@ -12,11 +12,11 @@ from .text import counted
 _EVERY_SECONDS = 0.1
 _FIRST_AFTER_SECONDS = 0.3
 _GUESS_AFTER_SECONDS = 1.0
-"""Seconds to measure before estimating the time left."""
+"""How many seconds to measure before the time left is estimated."""
 
 
 class ProgressLine:
-    """Rewrites one line on stderr at most ten times a second; silent without a terminal."""
+    """Rewrites one line on stderr at most ten times a second; prints nothing without a terminal."""
 
     def __init__(self, verb: str, noun: tuple[str, str] = ("entry", "entries")) -> None:
         self._verb = verb

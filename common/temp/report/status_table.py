@@ -133,8 +133,8 @@ def _listed(
     *,
     with_bar: bool,
 ) -> tuple[tuple[Column, ...], list[list[Cell]]]:
-    """The columns and the rows of the entries `shown`. Columns that would be empty are left out, as
-    is the bar without a screen.
+    """The columns and the rows of the entries `shown`. A column that would be empty is left out,
+    and so is the bar unless `with_bar`.
     """
     largest = max(verdict.entry.size for verdict in verdicts)
     rows = [_row(verdict, now, largest, disposal) for verdict in shown]
@@ -155,5 +155,7 @@ def _leftover_lines(inventory: Inventory) -> list[str]:
     if running:
         lines.append(f"{counted(running)} being freed by a clean that is running now")
     if waiting:
-        lines.append(f"{counted(waiting)} left by a clean that was killed; the next one finishes")
+        lines.append(
+            f"{counted(waiting)} left by a clean that was killed; the next clean finishes them"
+        )
     return lines

@@ -21,13 +21,13 @@ _BAR: Final = " ▏▎▍▌▋▊▉█"
 _GAP: Final = "  "
 _INDENT: Final = "    "
 _WANTED: Final = 40
-"""The width up to which optional columns make room for a whole column."""
+"""Optional columns are left out before a whole column gets narrower than this."""
 
 _LEAST: Final = 16
 """The least width of a whole column while all columns fit."""
 
 _TITLE: Final = 5
-"""Its least width if they do not fit: that of its title."""
+"""The least width of a whole column if the columns do not fit: the width of its title."""
 
 _WORDS: Final = 8
 """The width below which the last column is left out, if its text is longer."""
@@ -45,11 +45,11 @@ class Screen(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column.
+    """A column of a table.
 
-    If columns do not fit, `optional` ones are left out, the last of them first. Text in a `whole`
-    column is never cut, so that a name can be copied: if it is too long, it gets a line of its own,
-    and the rest of the row follows below. The last column is wrapped at words.
+    If the columns do not fit, `optional` ones are left out, the last of them first. Text in a
+    `whole` column is never cut, so that a name can be copied: if it is too long, it gets a line of
+    its own, and the rest of the row follows below. The last column is wrapped at words.
     """
 
     title: str
@@ -99,7 +99,7 @@ def wrapped(text: str, most: int) -> list[str]:
 
 
 def folded(text: str, most: int) -> str:
-    """`text` with lines broken at spaces to at most `most` columns; continuations are indented."""
+    """`text` with lines wrapped at spaces to `most` columns; continuation lines are indented."""
     lines = []
     for line in text.split("\n"):
         if width(line) > most:
@@ -174,11 +174,13 @@ def _fit(
     for index in reversed(range(len(columns))):
         if missing() > 0 and columns[index].optional:
             shown.remove(index)
-    shrink(_LEAST, 7)  # the last column wraps, even to a seventh, before a name gets its own line
-    shrink(_TITLE, most + 1)  # without the last column, if others are cut even then
+    # Wrap the last column to as little as a seventh of the width before a name gets its own line.
+    shrink(_LEAST, 7)
+    # Narrow them further only if the other columns do not fit even without the last one.
+    shrink(_TITLE, most + 1)
     for index in whole:
         widths[index] = min(natural[index], widths[index] + max(0, -missing()))
-        # Text with a line of its own needs no width.
+        # A text on a line of its own needs no width in the column.
         fitting = (width(row[index].text) for row in rows)
         inside = (one for one in fitting if one <= widths[index])
         widths[index] = max(width(columns[index].title), *inside, 0)

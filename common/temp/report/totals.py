@@ -26,7 +26,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 def category_totals(verdicts: Iterable[Verdict]) -> dict[str, tuple[int, int, int]]:
     """For each category: entries, bytes on disk, and bytes that would be freed.
 
-    A file with names in several categories counts in the size of each, and is freed with the last.
+    A file with names in several categories counts in the size of each, but is freed only once.
     """
     inside: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
