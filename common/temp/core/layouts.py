@@ -317,11 +317,11 @@ def held_name(path: str, digits: str, prefix: str = "") -> str:
     escaped = path.replace("%", "%25").replace("/", "%2F")
     room = MAX_NAME_BYTES - len(prefix) - len(digits) - len(FROM)
     if not escaped.isascii() or len(escaped) > room:
-        escaped = _fitting(path, escaped, room)
+        escaped = _shortened(path, escaped, room)
     return f"{prefix}{digits}{FROM}{escaped}"
 
 
-def _fitting(path: str, escaped: str, room: int) -> str:
+def _shortened(path: str, escaped: str, room: int) -> str:
     if len(os.fsencode(escaped)) > room:
         escaped = path.rpartition("/")[2].replace("%", "%25")
         # A name that starts with a dot could be one of the root's own files.

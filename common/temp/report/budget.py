@@ -46,9 +46,10 @@ class Checked(NamedTuple):
 
 def check_text(checked: Checked, now: float, screen: Screen | None = None) -> str:
     """A line for each exceeded limit, and the culprits; one line if no limit is exceeded."""
+    title = plain(checked.title)
     if not checked.over:
-        return f"{plain(checked.title)}: within budget: {_kept(checked)}"
-    lines = [f"{plain(checked.title)}: over budget: {_spell(one, checked)}" for one in checked.over]
+        return f"{title}: within budget: {_spell_usage(checked)}"
+    lines = [f"{title}: over budget: {_spell_excess(one, checked)}" for one in checked.over]
     if checked.culprits:
         rows = [_row(title, verdict, now) for title, verdict in checked.culprits]
         lines += ["", table(_COLUMNS, rows, screen)]
@@ -67,7 +68,7 @@ def check_text(checked: Checked, now: float, screen: Screen | None = None) -> st
     return "\n".join(lines)
 
 
-def _kept(checked: Checked) -> str:
+def _spell_usage(checked: Checked) -> str:
     budget, usage = checked.budget, checked.usage
     said = []
     if budget.max_size is not None:
@@ -85,7 +86,7 @@ def _kept(checked: Checked) -> str:
     return ", ".join(said)
 
 
-def _spell(excess: Excess, checked: Checked) -> str:
+def _spell_excess(excess: Excess, checked: Checked) -> str:
     if excess.limit == "max entries":
         return f"{counted(excess.found)}, {excess.allowed} allowed"
     if excess.limit == "max files":

@@ -29,8 +29,8 @@ may take `_ROOM`.
 def fleet_page(fleet: Fleet, now: float, unread: Sequence[str] = ()) -> str:
     """The page as HTML. It needs no other file and no script."""
     hosts = _hosts(fleet.hosts)
-    largest = _fitting(fleet.largest, _entry, _ROOM_BELOW, lambda _: "")
-    problems = _fitting(
+    largest = _lines_that_fit(fleet.largest, _entry, _ROOM_BELOW, lambda _: "")
+    problems = _lines_that_fit(
         unread,
         lambda line: f"<li>{_name(line, 300)}</li>",
         _ROOM_BELOW,
@@ -46,7 +46,7 @@ def fleet_page(fleet: Fleet, now: float, unread: Sequence[str] = ()) -> str:
     )
 
 
-def _fitting(
+def _lines_that_fit(
     items: Sequence[_T], make: Callable[[_T], str], room: int, rest: Callable[[Sequence[_T]], str]
 ) -> str:
     """The lines of as many items as fit into `room` bytes, from the first. `make` returns the line
@@ -64,7 +64,7 @@ def _fitting(
 
 def _hosts(hosts: Sequence[FleetHost]) -> str:
     """A line for each host; the first ones unfold, as many as fit."""
-    lines = _fitting(hosts, _line, _ROOM, _more_hosts)
+    lines = _lines_that_fit(hosts, _line, _ROOM, _more_hosts)
     room = _ROOM - len(lines.encode())
     made = lines.split("\n")
     for index, host in enumerate(hosts[: len(made)]):

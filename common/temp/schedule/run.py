@@ -49,24 +49,24 @@ def run(arguments: CleanArguments, *, by_schedule: bool = True) -> int:
     project = _own_project()
     sink = OneLine()
     with _turn(root_of(project), began) as own:
-        told = _Told(project, own, by_schedule)
+        reporter = _Reporter(project, own, by_schedule)
         if own.killed:
-            told.say_killed()
+            reporter.say_killed()
         try:
             code, what = _clean(arguments, project, sink) if own.is_mine else (0, ANOTHER)
         except KeyboardInterrupt:
-            told.log(f"{began} exit 130: interrupted; the next clean continues")
+            reporter.log(f"{began} exit 130: interrupted; the next clean continues")
             raise
         except OSError as error:
-            told.say(1, f"{began} exit 1: error: {reason_of(error)}", sink)
-            told.measure()
+            reporter.say(1, f"{began} exit 1: error: {reason_of(error)}", sink)
+            reporter.measure()
             raise
         line = plain(f"{began} exit {code}: {what}")
         if own.is_mine:
-            told.say(code, line, sink)
-            told.measure()
+            reporter.say(code, line, sink)
+            reporter.measure()
         else:
-            told.log(line)
+            reporter.log(line)
         print(line)  # last: stdout may be closed
     return code
 
@@ -80,9 +80,9 @@ def failed() -> None:
         project = _own_project()
         with _turn(root_of(project), "") as own:
             if own.killed:
-                told = _Told(project, own, True)
-                told.say_killed()
-                told.measure()
+                reporter = _Reporter(project, own, True)
+                reporter.say_killed()
+                reporter.measure()
     except TempError as error:
         print(f"error: {plain(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -101,7 +101,7 @@ def _own_project() -> Path:
     return project
 
 
-class _Told(NamedTuple):
+class _Reporter(NamedTuple):
     """Reports how a run ended: in the log, and to `on_failure` or `on_success`."""
 
     project: Path
@@ -121,8 +121,8 @@ class _Told(NamedTuple):
 
         def report() -> str:
             projects = [clean_project(*root) for root in sink.roots]
-            told = {"host": reported_host(), "project": str(self.project), "exit_code": code}
-            return document("scheduled", time.time(), projects, **told, line=line)
+            facts = {"host": reported_host(), "project": str(self.project), "exit_code": code}
+            return document("scheduled", time.time(), projects, **facts, line=line)
 
         self.log(line)
         key: Key = "on_failure" if code != 0 else "on_success"

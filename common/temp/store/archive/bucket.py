@@ -115,7 +115,7 @@ class Bucket:
             config: dict[str, Any] = {}
             if self.scheme == "s3" and "AWS_CHECKSUM_ALGORITHM" not in os.environ:
                 config["checksum_algorithm"] = "SHA256"
-            with self._told("cannot be used"):
+            with self._errors_as("cannot be used"):
                 self._opened = from_url(
                     self.url,
                     config=config or None,  # type: ignore[arg-type] # of that scheme
@@ -140,7 +140,7 @@ class Bucket:
         import obstore
 
         found = 0
-        with self._told("cannot be listed"):
+        with self._errors_as("cannot be listed"):
             for batch in obstore.list(store, chunk_size=1000):
                 for meta in batch:
                     found += 1
@@ -158,7 +158,7 @@ class Bucket:
         store = self.open()
         import obstore
 
-        with self._told(f"{name} cannot be looked at"):
+        with self._errors_as(f"{name} cannot be looked at"):
             try:
                 return _stored(obstore.head(store, name))
             except FileNotFoundError:
@@ -172,7 +172,7 @@ class Bucket:
         store = self.open()
         import obstore
 
-        with self._told(f"{name} cannot be read"):
+        with self._errors_as(f"{name} cannot be read"):
             try:
                 found = obstore.get(store, name)
                 if found.meta["size"] > most:
@@ -189,7 +189,7 @@ class Bucket:
         import obstore
 
         def piece(start: int) -> bytes:
-            with self._told(f"{name} cannot be read"):
+            with self._errors_as(f"{name} cannot be read"):
                 end = min(size, start + PART)
                 return bytes(obstore.get_range(store, name, start=start, end=end))
 
@@ -220,7 +220,7 @@ class Bucket:
             first += piece
             if len(first) >= part:
                 break
-        with self._told(f"{name} cannot be stored"):
+        with self._errors_as(f"{name} cannot be stored"):
             if len(first) < part:
                 obstore.put(store, name, bytes(first), use_multipart=False)
                 return
@@ -244,7 +244,7 @@ class Bucket:
         import obstore
         from obstore.exceptions import AlreadyExistsError, BaseError
 
-        with self._told(f"{name} cannot be stored"):
+        with self._errors_as(f"{name} cannot be stored"):
             if self._knows_conditions:
                 try:
                     obstore.put(store, name, data, mode="create")
@@ -265,7 +265,7 @@ class Bucket:
         store = self.open()
         import obstore
 
-        with self._told(f"{name} cannot be deleted"):
+        with self._errors_as(f"{name} cannot be deleted"):
             try:
                 obstore.delete(store, name)
             except FileNotFoundError as error:
@@ -275,7 +275,7 @@ class Bucket:
     # -- errors -----------------------------------------------------------------------------------
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _errors_as(self, what: str) -> Iterator[None]:
         """Turn errors of obstore into one line with a remedy."""
         from obstore.exceptions import BaseError
 

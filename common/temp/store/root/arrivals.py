@@ -130,7 +130,7 @@ def keep_age(
         now = at.stat(os.path.join(root, place), follow_symlinks=False)
         if now.st_ino != before.st_ino or now.st_ctime_ns == before.st_ctime_ns:
             return
-        known = _known(root, relative)
+        known = _record_of(root, relative)
         if known is not None and place == relative and known.is_of(now.st_ino, now.st_ctime_ns):
             return  # it was recorded when it was put back
         known = _as_it_was(known, before)
@@ -154,7 +154,7 @@ def note_remainder(
     """
     parts = tuple(sorted(names)) if "/" not in relative and len(names) <= _MOST_PARTS else None
     with contextlib.suppress(OSError, TempError):
-        known = _as_it_was(_known(root, relative), before)
+        known = _as_it_was(_record_of(root, relative), before)
         known = known._replace(
             inode=before.st_ino, ctime_ns=before.st_ctime_ns, remainder=True, parts=parts
         )
@@ -177,7 +177,7 @@ def is_part(root: Path, relative: str) -> bool:
 
 def _remainder(root: Path, relative: str) -> Arrival | None:
     """The record of the directory at `relative`, if it holds only what a clean kept of an entry."""
-    known = _known(root, relative)
+    known = _record_of(root, relative)
     if known is not None and known.remainder:
         with contextlib.suppress(OSError):
             status = at.stat(os.path.join(root, relative), follow_symlinks=False)
@@ -185,7 +185,7 @@ def _remainder(root: Path, relative: str) -> Arrival | None:
     return None
 
 
-def _known(root: Path, relative: str) -> Arrival | None:
+def _record_of(root: Path, relative: str) -> Arrival | None:
     return _found(root, [record_name(relative)]).get(relative)
 
 
@@ -208,7 +208,7 @@ def note_first_seen(root: Path, entries: Iterable[Entry], now: float) -> None:
             with contextlib.suppress(OSError, TempError):
                 top = at.stat(os.path.join(root, entry.path), follow_symlinks=False)
                 if (top.st_dev, top.st_ino) == (entry.device, entry.inode):
-                    arrival = _as_it_was(_known(root, entry.path), top)
+                    arrival = _as_it_was(_record_of(root, entry.path), top)
                     arrival = arrival._replace(
                         arrived=now, inode=top.st_ino, ctime_ns=top.st_ctime_ns
                     )

@@ -142,7 +142,7 @@ class Journal:
             while not self._is_over():
                 line = file.readline(_LONGEST_LINE)
                 if not line.endswith(b"\n"):
-                    self._look_at_half(line)
+                    self._take_unfinished_line(line)
                     return
                 is_first, self.read = self.read == 0, self.read + len(line)
                 if is_first:
@@ -152,7 +152,7 @@ class Journal:
                     self.inodes.pop(path, None)
                     yield line[:1] == b"+", path
                 else:
-                    self._take(line[:-1])
+                    self._take_line(line[:-1])
 
     def note_missing(self, now: float) -> None:
         """Record damage if a live owner has no first line, which it writes when it starts."""
@@ -175,7 +175,7 @@ class Journal:
         else:
             self.header = header
 
-    def _look_at_half(self, line: bytes) -> None:
+    def _take_unfinished_line(self, line: bytes) -> None:
         # Usually the line is being written, or its process died while writing it. But a system
         # crash may have left zeros, or the file may not be an owner file at all.
         if len(line) == _LONGEST_LINE:
@@ -183,7 +183,7 @@ class Journal:
         elif b"\0" in line or (self.read == 0 and line[:1] not in (b"", b"{")):
             self.damage = _HALF
 
-    def _take(self, line: bytes) -> None:
+    def _take_line(self, line: bytes) -> None:
         if fork := re.fullmatch(_FORK, line):
             self.forks[int(fork[1])] = int(fork[2])
             self.fork_lines += 1

@@ -32,7 +32,7 @@ _OWN: Final = "own"
 symlinks), and whether the entry itself is pinned."""
 
 
-def _on(
+def _pins_on(
     root: Path, relative: str, pins: Sequence[Record], fold: Callable[[str], str] = str
 ) -> Iterator[Record]:
     """The `pins` on the entry at `relative`, or on a path above or below it.
@@ -82,7 +82,7 @@ class Pins:
     def of(self, relative: str) -> str | None:
         """The reason of the pin on the entry at `relative`; `None` if it has no pin."""
         if self._pins:
-            for pin in _on(self._root, relative, self._pins, self._fold):
+            for pin in _pins_on(self._root, relative, self._pins, self._fold):
                 return _reason(pin)
         return self._of_around()
 
@@ -128,7 +128,7 @@ def _reason(pin: Record) -> str:
         return _UNREAD
 
 
-def _all(root: Path) -> Iterator[Record]:
+def _all_pins(root: Path) -> Iterator[Record]:
     return read_records(root, PINS, record_names(root, PINS))
 
 
@@ -148,7 +148,7 @@ def any_pin(root: Path) -> tuple[str, str] | None:
     An unreadable pin counts too: its path is "".
     """
     check_store(root)
-    for pin in _all(root):
+    for pin in _all_pins(root):
         if pin.path is None or not is_gone(os.path.join(root, pin.path)):
             return pin.path or "", _reason(pin)
     return None
@@ -174,7 +174,7 @@ def write_pin(
     else:
         own = reason
     try:
-        write_record(root, PINS, relative, _said(own, links), layout)
+        write_record(root, PINS, relative, _content(own, links), layout)
     except StorageError:
         raise
     except OSError as error:
@@ -192,7 +192,7 @@ def _own_and_links(root: Path, relative: str) -> tuple[str | None, dict[str, str
     return None, {}
 
 
-def _said(own: str | None, links: Mapping[str, str]) -> dict[str, object]:
+def _content(own: str | None, links: Mapping[str, str]) -> dict[str, object]:
     """The content of the record of a pin; `reason` is the one to show."""
     if not links:
         return {"reason": own}
@@ -224,7 +224,7 @@ def remove_pin(root: Path, relative: str, through: str = "") -> bool:
     try:
         if through:
             return _remove_link(root, relative, through)
-        found = list(_on(root, relative, tuple(_all(root))))
+        found = list(_pins_on(root, relative, tuple(_all_pins(root))))
         for pin in found:
             above = relative.rpartition("/")[0]
             if above and pin.name == record_name(above):
@@ -248,5 +248,5 @@ def _remove_link(root: Path, relative: str, through: str) -> bool:
         for pin in read_records(root, PINS, [record_name(relative)]):
             remove_record(root, PINS, pin)
     else:
-        replace_record(root, PINS, relative, _said(own, links))
+        replace_record(root, PINS, relative, _content(own, links))
     return True

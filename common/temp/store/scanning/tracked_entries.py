@@ -52,7 +52,7 @@ class TrackedEntries:
         """A text that names a file tracked in the entry at `path`, or says that this is unknown; ""
         if nothing is tracked there.
         """
-        for told in self._now():
+        for told in self._up_to_date():
             if told.failure:
                 return f"cannot tell what git tracks here ({told.failure})"
             if self._folds:
@@ -65,18 +65,18 @@ class TrackedEntries:
 
     def has_any(self) -> bool:
         """Whether git tracks, or may track, anything in the root."""
-        return any(told.failure or told.paths for told in self._now())
+        return any(told.failure or told.paths for told in self._up_to_date())
 
-    def _now(self) -> Iterator[_Told]:
+    def _up_to_date(self) -> Iterator[_Told]:
         if self._told is None:
-            self._told = {one: _Told(()) for one in self._around()}
+            self._told = {one: _Told(()) for one in self._repositories()}
         for repository, told in self._told.items():
             state = _state(repository)
             if state != told.state:
                 told = self._told[repository] = self._ask(repository, state)
             yield told
 
-    def _around(self) -> list[Repository]:
+    def _repositories(self) -> list[Repository]:
         try:
             trusted = {os.lstat(self._root).st_uid, 0}
             trusted.add(getattr(os, "geteuid", lambda: 0)())

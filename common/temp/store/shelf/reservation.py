@@ -44,7 +44,7 @@ class Reservation:
     def take(self, top: int, wanted: str, manifest: Manifest) -> None:
         """Write `manifest` to the open archive `top`, under `wanted` or with a number appended."""
         self._top, by = top, Path(at.anchored(top, str(self.archive)))
-        wanted = _fitting(wanted)
+        wanted = _shortened(wanted)
         text = manifest.spell().encode()
         for number in itertools.count(1):
             name = wanted if number == 1 else f"{wanted}.{number}"
@@ -87,7 +87,7 @@ def is_taken(archive: Path, name: str) -> bool:
     return any(os.path.lexists(archive / f"{name}{suffix_of(form)}") for form in FORMATS)
 
 
-def _fitting(name: str) -> str:
+def _shortened(name: str) -> str:
     """`name`; if it is too long, its beginning and a digest."""
     data = os.fsencode(name)
     if len(data) <= _NAME_BYTES:

@@ -42,7 +42,7 @@ class Codec(NamedTuple):
     decompressed: Callable[[IO[bytes]], AbstractContextManager[Readable]]
 
 
-class _Checked:
+class _CheckedStream:
     """A stream that raises `Refused` in place of `errors`, which mean that it is damaged."""
 
     def __init__(self, stream: Readable, errors: tuple[type[Exception], ...]) -> None:
@@ -88,7 +88,7 @@ def _gunzip(file: IO[bytes]) -> Iterator[Readable]:
     import zlib
 
     with gzip.GzipFile(fileobj=file, mode="rb") as stream:
-        yield _Checked(stream, (EOFError, zlib.error, gzip.BadGzipFile))
+        yield _CheckedStream(stream, (EOFError, zlib.error, gzip.BadGzipFile))
 
 
 # -- Zstandard: by the program `zstd`, or by the extra's package ----------------------------------
@@ -122,7 +122,7 @@ def _unzstd(file: IO[bytes]) -> Iterator[Readable]:
         reader = zstandard.ZstdDecompressor().stream_reader(
             file, read_across_frames=True, closefd=False
         )
-        yield _Checked(io.BufferedReader(reader, _CHUNK), (zstandard.ZstdError,))
+        yield _CheckedStream(io.BufferedReader(reader, _CHUNK), (zstandard.ZstdError,))
         return
     with ended(process):
         assert process.stdout is not None

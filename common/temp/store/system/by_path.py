@@ -93,7 +93,7 @@ _numbers = itertools.count(_FIRST)
 _lock = threading.RLock()  # a signal handler or finalizer may interrupt the thread that holds it
 
 
-def _new(place: _Place) -> int:
+def _registered(place: _Place) -> int:
     with _lock:
         number = next(_numbers)
         _places[number] = place
@@ -118,7 +118,7 @@ def close(fd: int) -> None:
 
 def dup(fd: int) -> int:
     """As `os.dup`."""
-    return _new(_place(fd))
+    return _registered(_place(fd))
 
 
 # -- looking --------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def open(path: StrPath, flags: int, mode: int = 0o777, *, dir_fd: int | None = N
         if not flags & O_NOFOLLOW and modes.S_ISLNK(_look(where).st_mode):
             where = _absolute(os.path.realpath(where, strict=True))
     try:
-        return _new(_Place(where, _look_at_directory(where)))
+        return _registered(_Place(where, _look_at_directory(where)))
     except NotADirectoryError:
         if flags & O_DIRECTORY:
             raise

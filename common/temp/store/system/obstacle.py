@@ -59,7 +59,10 @@ def _obstacle(name: str, parent: int) -> tuple[str, str] | None:
         above = at.fstat(parent)
     except OSError:
         return None
-    for whose, marks in (("it is", _attributes(name, parent)), ("its directory is", _own(parent))):
+    for whose, marks in (
+        ("it is", _attributes(name, parent)),
+        ("its directory is", _own_attributes(parent)),
+    ):
         it = "it" if whose == "it is" else "that"
         if marks & _IMMUTABLE:
             return f"{whose} immutable", f"chattr -i {it}"
@@ -76,7 +79,7 @@ def _obstacle(name: str, parent: int) -> tuple[str, str] | None:
     return None
 
 
-def _own(descriptor: int) -> int:
+def _own_attributes(descriptor: int) -> int:
     return _attributes("", descriptor)
 
 

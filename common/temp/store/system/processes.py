@@ -155,7 +155,7 @@ class _Look:
             return False
         return os.path.basename(self._words[0]) == b"git"
 
-    def _see(self, views: tuple[View, ...]) -> None:
+    def _use_views(self, views: tuple[View, ...]) -> None:
         self._views_here, self._places = views, tuple(view.place for view in views)
 
     def _take_in_thread(self, thread: str) -> bytes:
@@ -165,13 +165,13 @@ class _Look:
         """
         self._thread = thread
         views, mounted = self._views.seen_by(thread)
-        self._see(views)
+        self._use_views(views)
         for view in self._views_here:
             if view.inner:  # in another namespace; those in ours are recorded already
                 clause = f"has it mounted at {os.fsdecode(view.place)}"
                 self._take_in(view.place, clause, whole=True)
         for point in mounted:
-            self._note(point, "has another filesystem mounted in it")
+            self._record(point, "has another filesystem mounted in it")
         self._take_in_link("root", _WORKS)
         cwd = self._take_in_link("cwd", _WORKS)
         if cwd and any(view.relative(cwd + b"/.") == b"." for view in self._views_here):
@@ -198,7 +198,7 @@ class _Look:
         dumpable hides its open files.
         """
         self._thread = "self"
-        self._see(self._views_of_us)
+        self._use_views(self._views_of_us)
         bound = [path for path in self._sockets.bound("self").values() if path[:1] == b"/"]
         paths = (*bound, *self._sockets.astray())
         for relative in (place for path in paths for place in self._places_of(path)):
@@ -215,11 +215,11 @@ class _Look:
         for view in self._views_here:
             relative = view.relative(path)
             if relative is not None:
-                self._note(relative, clause, mine=mine, whole=whole)
+                self._record(relative, clause, mine=mine, whole=whole)
                 return True
         return False
 
-    def _note(
+    def _record(
         self, relative: bytes, clause: str, *, mine: bool = False, whole: bool = False
     ) -> None:
         if mine and _STORE in b"/%s/" % relative:
@@ -252,7 +252,7 @@ class _Look:
             found = os.stat(f"/proc/{self._thread}/{link}") if places else None
             for place in places:
                 if found and os.path.samestat(found, os.lstat(os.path.join(self._root, place))):
-                    self._note(place, clause, mine=mine)
+                    self._record(place, clause, mine=mine)
 
     def _take_in_words(self, bases: list[bytes]) -> None:
         """Record the paths on the command line, which need not be open: an interpreter closes its
@@ -290,9 +290,9 @@ class _Look:
                 mine = self._is_own and not is_program
                 if inner == relative and not stat.S_ISDIR(mode):
                     clause = _RUNS if is_program else "was started with a file in it"
-                    self._note(inner, clause, mine=mine)
+                    self._record(inner, clause, mine=mine)
                 elif mine or not self._is_own:
-                    self._note(inner, "was started with a directory in it", mine=mine)
+                    self._record(inner, "was started with a directory in it", mine=mine)
                 break
 
     def _places_of(self, path: bytes) -> tuple[bytes, ...]:
@@ -317,7 +317,7 @@ class _Look:
                 found = environments.told_by(values, base, self._root, self._places_of)
                 self._told[known] = list(found)
             for relative, clause, whole in self._told[known]:
-                self._note(relative, clause, whole=whole)
+                self._record(relative, clause, whole=whole)
         views, is_ours = self._views_here, self._views_here is self._views_of_us
         self.makers.take_in(self._pid, self._who, bases, values, views, is_ours=is_ours)
 
@@ -332,7 +332,7 @@ class _Look:
                 inode = path[len(b"socket:[") : -1]
                 bound = self._sockets.path_of(self._thread, inode, cwd)
                 for relative in self._places_of(bound) if bound is not None else ():
-                    self._note(relative, "has a socket in it", mine=self._is_own)
+                    self._record(relative, "has a socket in it", mine=self._is_own)
             elif path == _RING:
                 with contextlib.suppress(OSError):
                     self._take_in_registered(name)
@@ -365,7 +365,7 @@ class _Look:
         from .unlinked_owner_files import LARGEST, held_by  # rarely needed
 
         for record in held_by(procfs.read(link, LARGEST)):
-            self._note(record, "has made or holds it")
+            self._record(record, "has made or holds it")
 
     def _take_in_registered(self, name: str) -> None:
         """Record the files that a process registered with an io_uring and then closed."""
