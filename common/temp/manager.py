@@ -125,9 +125,8 @@ class TempManager:
         is_root(base)  # raises if it must not be cleaned
         limits = Policy(everything=True)
         if max_age_hours is not None:
-            if isinstance(
-                max_age_hours, str
-            ):  # as it may be on a command line, and never is in code
+            # `policy_of_age` also reads text from a command line; here only a number is valid.
+            if isinstance(max_age_hours, str):
                 raise InvalidSettings(
                     f"max_age_hours: expected a number of hours of 0 or more, got {max_age_hours!r}"
                 )

@@ -16,10 +16,10 @@ from .reasons import Reason
 
 
 class Disk(NamedTuple):
-    """The filesystem of the entries, in bytes: how much is `free`, the `capacity` (used and free
-    together), and how much is `coming` free before any entry goes.
+    """The filesystem of the entries. `free` bytes are free, `capacity` bytes are used or free, and
+    `coming` bytes get free before any entry goes.
 
-    `by_cost` says whether entries differ in cost; `wanted` is the free space the water marks ask
+    `by_cost` is whether entries differ in cost. `wanted` is how many free bytes the water marks ask
     for.
     """
 
@@ -52,7 +52,9 @@ class Case(NamedTuple):
 
     @property
     def where(self) -> str:
-        """What the age counts from, to append to it; "" if that is a change of the entry itself."""
+        """A clause after the age, with the event that it counts from; "" for a change at the top of
+        the entry.
+        """
         entry = self.entry
         if entry.changed < entry.arrived or entry.changed < entry.used:
             return ", last used" if entry.used > entry.arrived else ", arrived"

@@ -50,7 +50,7 @@ class Entry(NamedTuple):
     - `path`: relative to the root, with `/` between its parts
     - `size`: bytes on disk; `links` are the files in it that also have names elsewhere
     - `inodes`: its files and directories; a file with several names counts once
-    - `arrived`: when it came to be, in seconds since 1970; 0 if that does not count
+    - `arrived`: when it was created, in seconds since 1970; 0 if that does not count
     - `changed`: the newest modification anywhere inside that is not in the future, found in
       `changed_in` (relative to the entry, "" for itself)
     - `seen`: the same as read from the disk: later than `changed` if a clean has touched the entry

@@ -69,7 +69,7 @@ HELD: Final = ".tempkeep-held-"
 """The prefix of claimed entries where there is no space for a holding area."""
 
 FROM: Final = "~"
-"""What separates the name of a claimed entry from its former path, until the entry has passed
+"""Separates the name of a claimed entry from its former path, until the entry has passed
 every check: whoever finds one with it puts the entry back."""
 
 CATEGORY_MARK: Final = ".tempkeep-category"

@@ -95,7 +95,10 @@ _FILES: Final = _Sum("max files", "over files", spell_inodes, str)
 def _sum(
     sums: tuple[int, int], most: int | None, own: int | None, what: _Sum
 ) -> Reason | Silence | None:
-    """The result of a limit on the sum of all newer entries, and of its `own` for the category."""
+    """The result of the limit `most` on the sum over the root, or of `own` on that of the category.
+
+    `sums` has both sums, each of the entry and all newer ones.
+    """
     of_all, of_category = sums
     if most is not None and of_all > most:
         return Reason(what.over, "goes", _spell_sum(what, of_all, _ALL, most))

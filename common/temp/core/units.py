@@ -28,7 +28,7 @@ MINUTE_STEPS = (
     24 * 60,
     7 * 24 * 60,
 )
-"""The intervals, in minutes, after which a clock or a calendar looks the same."""
+"""The intervals in minutes that divide an hour or a day evenly, and a day and a week."""
 
 _SHARE = r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*"
 _SIZE = r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)\s*"

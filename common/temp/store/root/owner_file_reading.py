@@ -132,10 +132,8 @@ class Journal:
 
     def read_on(self, descriptor: int, host: str) -> Iterator[tuple[bool, str]]:
         """The new records: whether the lease was taken or given up, and the path."""
-        if self.damage in (
-            _HALF,
-            _EMPTY,
-        ):  # on a network filesystem, zeros may be read before the written data
+        # On a network filesystem, zeros may be read before the written data.
+        if self.damage in (_HALF, _EMPTY):
             self.damage = ""
         with open(descriptor, "rb", closefd=False) as file:
             file.seek(self.read)

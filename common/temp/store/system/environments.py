@@ -17,14 +17,14 @@ _MODULES: Final = (
     *(b"PYTHONPATH", b"PYTHONHOME", b"NODE_PATH", b"CLASSPATH", b"PERL5LIB", b"RUBYLIB"),
     *(b"GEM_PATH", b"GEM_HOME", b"R_LIBS", b"R_LIBS_USER", b"JULIA_DEPOT_PATH", b"LD_LIBRARY_PATH"),
 )
-"""Where interpreters find modules, and the loader libraries. They close a file once it is read, and
-may read others later."""
+"""The variables for where interpreters find modules, and the loader libraries. A process may read
+more files there later, and has none of them open in between."""
 
 NAMES: Final = (*_ACTIVE, *_TEMPORARY, *_MODULES, b"PATH")
 """The variables whose values `told_by` takes, in this order."""
 
 TEMPORARY: Final = slice(len(_ACTIVE), len(_ACTIVE) + len(_TEMPORARY))
-"""Where in these values the directories for temporary files are."""
+"""The slice of these values that holds the directories for temporary files."""
 
 
 def is_environment(directory: AnyStr) -> bool:

@@ -35,10 +35,12 @@ class Makers:
         *,
         is_ours: bool,
     ) -> None:
-        """Record where process `pid` may make entries. `values` are its variables, relative to
-        `bases`, of which the first is its working directory; `views` are what it sees of the root,
-        if that `is_ours` by the paths of this process. Processes that only wait, such as shells and
-        the ancestors of this one, do not count.
+        """Record where process `pid` may make entries.
+
+        `values` are its environment variables. Paths in them are relative to one of `bases`, the
+        first of which is its working directory. `views` are the paths under which it sees the root;
+        `is_ours` is whether it shares our mount namespace. Processes that only wait, such as shells
+        and the ancestors of this one, do not count.
         """
         named = [os.path.join(base, one) for one in values[TEMPORARY] if one for base in bases]
         ways = [(path, "may have made it (TMPDIR)") for path in named]

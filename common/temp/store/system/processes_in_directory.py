@@ -39,8 +39,8 @@ class AtWork:
         return next((_spell(use) for at, use in needed if not path or is_inside(at, path)), "")
 
     def above(self, path: str) -> Iterator[tuple[str, str]]:
-        """The directories above `path` that are the working directory of one that is no bystander,
-        and a clause about it.
+        """The directories above `path` in which a process works that is not a bystander, each with
+        a clause about that process.
         """
         self._look()
         return ((at, _spell(use)) for at, use in self._needed.items() if _is_above(at, path))

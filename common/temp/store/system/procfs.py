@@ -27,8 +27,8 @@ _SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def check_seen(error: OSError) -> None:
-    """Raise `TempError` if `error` says nothing of what was asked for, as this process, or the
-    system, cannot open anything at the moment.
+    """Raise `TempError` if `error` only means that this process or the system is out of descriptors
+    or memory: such an error says nothing about the file that was to be opened.
     """
     if error.errno in _SHORT:
         raise TempError(f"cannot look for processes: {reason_of(error)}") from error

@@ -66,7 +66,7 @@ class Sockets:
         """
         sought = {inode for inode, path in self.bound("self").items() if self._leads_off(path)}
         told = _numbers(self._views.device) if sought else {}
-        # Not by name: many a server links or renames its socket to its place once it listens.
+        # Not by name: many servers link or rename their socket to its place once they listen.
         if numbers := {number for inode, number in told.items() if inode in sought}:
             for path, inode_there in self._views.below():
                 if inode_there & _NUMBER in numbers:
